@@ -1,0 +1,147 @@
+// The curves of all runs over the steps, logarithmic, with a legend that hides and shows.
+
+const curves = {quantity: "loss", smooth: true, cache: new Map()};
+const lastStep = Math.max(1, ...runs.map((run) => run.steps.length ? run.steps[run.steps.length - 1] : 0));
+
+// Points [step, log10], as recorded and as a running mean; null where a curve has no number.
+function curveOf(run) {
+  const key = run.index + curves.quantity;
+  if (!curves.cache.has(key)) {
+    const raw = run[curves.quantity].map((v, i) => (v > 0 && Number.isFinite(v) ? [run.steps[i], Math.log10(v)] : null));
+    const weight = 2 / (1 + Math.max(1, raw.length / 40));
+    let mean = null;
+    const smooth = raw.map((point) => {
+      if (!point) return (mean = null);
+      mean = mean === null ? point[1] : mean + weight * (point[1] - mean);
+      return [point[0], mean];
+    });
+    curves.cache.set(key, {raw, smooth});
+  }
+  return curves.cache.get(key);
+}
+
+function drawCurves() {
+  const {ctx, w, h} = surface(byId("curves"));
+  const box = {l: 54, r: w - 12, t: 10, b: h - 28};
+  const shown = runs.filter((run) => run.visible);
+  let lo = Infinity, hi = -Infinity, start = -Infinity;
+  for (const run of shown) {
+    const points = curveOf(run)[curves.smooth ? "smooth" : "raw"].filter(Boolean);
+    if (points.length) start = Math.max(start, points[0][1]);
+    for (const [, y] of points) lo = Math.min(lo, y), hi = Math.max(hi, y);
+  }
+  if (lo > hi) lo = -1, hi = 1;
+  if (curves.quantity === "loss") hi = Math.min(hi, start + 2);  // one explosion must not flatten the others
+  const pad = Math.max(0.04 * (hi - lo), 0.03);
+  lo -= pad;
+  hi += pad;
+  const x = (step) => box.l + (step / lastStep) * (box.r - box.l);
+  const y = (log) => box.b - ((log - lo) / (hi - lo)) * (box.b - box.t);
+
+  for (const t of logTicks(lo, hi, 7)) {
+    line(ctx, css("--grid"), 1, [[box.l, y(t)], [box.r, y(t)]]);
+    label(ctx, power(t), box.l - 7, y(t), "right");
+  }
+  for (const t of ticks(0, lastStep, w / 90)) label(ctx, num(t, 6), x(t), box.b + 10);
+  label(ctx, "step", box.r, box.b + 22, "right");
+  line(ctx, css("--line"), 1, [[box.l, box.t], [box.l, box.b], [box.r, box.b]]);
+
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(box.l, box.t - 4, box.r - box.l + 6, box.b - box.t + 4);
+  ctx.clip();
+  for (const run of shown) {
+    const {raw, smooth} = curveOf(run), style = styleOf(run), colour = css(style.colour);
+    const place = ([step, log]) => [x(step), y(log)];
+    if (curves.smooth && shown.length <= 4) {  // more would be a thicket
+      ctx.globalAlpha = 0.28;
+      line(ctx, colour, 1, raw.map((p) => p && place(p)));
+      ctx.globalAlpha = 1;
+    }
+    line(ctx, colour, style.width, (curves.smooth ? smooth : raw).map((p) => p && place(p)), style.dash);
+    const broken = run[curves.quantity].findIndex((v) => v !== undefined && !Number.isFinite(v));
+    if (broken >= 0) {  // a cross where the numbers end
+      const before = broken > 0 && (curves.smooth ? smooth : raw)[broken - 1];
+      const cx = x(run.steps[broken]), cy = before ? Math.max(box.t + 5, y(before[1])) : box.t + 5;
+      line(ctx, css("--nan"), 2.5, [[cx - 5, cy - 5], [cx + 5, cy + 5], null, [cx - 5, cy + 5], [cx + 5, cy - 5]]);
+    }
+  }
+  ctx.restore();
+  line(ctx, css("--cursor"), 1, [[x(cursor.step), box.t], [x(cursor.step), box.b]], [3, 3]);
+  for (const run of runs) {
+    const at = indexAt(run.steps, cursor.step), ended = at < 0 || cursor.step > run.steps[run.steps.length - 1];
+    run.output.textContent = ended ? "–" : num(run[curves.quantity][at]);
+  }
+}
+
+function makeLegend() {
+  const legend = byId("legend");
+  const item = (run, name) => {
+    run.sample = el("canvas");
+    run.output = el("output");
+    run.toggle = el("button", {type: "button", title: run.name, onclick: () => show([run], !run.visible)},
+      run.sample, el("span", {className: "name"}, name), run.output);
+    return run.toggle;
+  };
+  if (isFamily) {
+    legend.style.gridTemplateColumns = `repeat(${depths.length + 1}, max-content)`;
+    for (const net of nets) {
+      const mine = runs.filter((run) => run.net === net);
+      legend.append(el("button", {type: "button", className: "net", title: "all depths",
+        onclick: () => show(mine, !mine.every((run) => run.visible))}, net));
+      for (const depth of depths) {
+        const run = mine.find((r) => r.depth === depth);
+        legend.append(run ? item(run, `depth ${depth}`) : el("span"));
+      }
+    }
+  } else {
+    legend.style.gridTemplateColumns = "repeat(auto-fill, minmax(240px, max-content))";
+    legend.append(...runs.map((run) => item(run, run.name)));
+  }
+}
+
+function show(some, visible) {
+  for (const run of some) run.visible = visible;
+  drawLegend();
+  drawCurves();
+}
+
+function drawLegend() {
+  for (const run of runs) {
+    const {ctx, w, h} = surface(run.sample), style = styleOf(run);
+    line(ctx, css(style.colour), style.width, [[0, h / 2], [w, h / 2]], style.dash);
+    run.toggle.setAttribute("aria-pressed", String(run.visible));
+  }
+}
+
+function startCurves() {
+  makeLegend();
+  const canvas = byId("curves");
+  const redrawTable = tableIn(byId("curves-table"), () => {
+    const steps = some(lastStep + 1, 25);
+    return table(["step", ...runs.map((run) => run.name)], steps.map((step) => [num(step, 9), ...runs.map((run) => {
+      const at = indexAt(run.steps, step);
+      return at < 0 || step > run.steps[run.steps.length - 1] ? "–" : num(run[curves.quantity][at], 4);
+    })]));
+  });
+  choice(byId("curves-choice"), [["loss", "loss"], ["grad_norm", "gradient norm"]], "loss", (quantity) => {
+    curves.quantity = quantity;
+    byId("curves-title").textContent = quantity === "loss" ? "Loss" : "Gradient norm of all weights";
+    drawCurves();
+    redrawTable();
+  });
+  byId("smooth").addEventListener("change", (event) => {
+    curves.smooth = event.target.checked;
+    drawCurves();
+  });
+  const at = (event) => Math.round(Math.max(0, Math.min(1, (event.offsetX - 54) / (canvas.clientWidth - 66))) * lastStep);
+  canvas.addEventListener("pointermove", (event) => cursor.held || moveTo({step: at(event)}));
+  canvas.addEventListener("click", (event) => moveTo({step: at(event), held: !cursor.held}));
+  canvas.addEventListener("keydown", (event) => {
+    const by = {ArrowLeft: -1, ArrowRight: 1, PageUp: -lastStep / 10, PageDown: lastStep / 10, Home: -lastStep, End: lastStep}[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    moveTo({step: Math.round(Math.max(0, Math.min(lastStep, cursor.step + by)))});
+  });
+}
+

@@ -1,0 +1,98 @@
+"use strict";
+// The page's data, and numbers written for people.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const MISSING = Math.fround(-1e30);  // among logarithms: nothing was recorded; -Infinity is an exact zero
+
+const QUANTITIES = {
+  sigma_max: {label: "σmax", title: "σmax: the most a layer can stretch", centred: true},
+  gain: {label: "gain", title: "gain: what the layer did to the gradient", centred: true},
+  grad_in: {label: "gradient norm", title: "gradient norm at the layer's input"},
+  frobenius: {label: "Frobenius", title: "Frobenius norm of the Jacobian"},
+  activation_rms: {label: "activation rms", title: "root mean square of the layer's output", centred: true},
+  weight_norm: {label: "weight norm", title: "norm of the layer's weights"},
+};
+
+// 16-bit codes, base64, frame after frame: as logarithms to base ten.
+function decode({lo, hi, codes}) {
+  const bytes = Uint8Array.from(atob(codes), (c) => c.charCodeAt(0));
+  const logs = new Float32Array(bytes.length / 2);
+  for (let i = 0; i < logs.length; ++i) {
+    const code = bytes[2 * i] | (bytes[2 * i + 1] << 8);
+    logs[i] = code <= 65531 ? lo + ((hi - lo) * code) / 65531 : [MISSING, NaN, Infinity, -Infinity][code - 65532];
+  }
+  return logs;
+}
+
+const runs = data.runs.map((run, index) => ({
+  ...run,
+  index,
+  visible: true,
+  loss: run.loss.map((v) => (v === null ? undefined : Number(v))),
+  grad_norm: run.grad_norm.map((v) => (v === null ? undefined : Number(v))),
+  values: Object.fromEntries(Object.entries(run.values).map(([name, packed]) => [name, decode(packed)])),
+}));
+
+// log10 of a quantity of a run's layer at one of its frames.
+function logAt(run, quantity, frame, layer) {
+  const values = run.values[quantity];
+  return values && frame >= 0 ? values[frame * run.layers.length + layer] : MISSING;
+}
+
+// The last index whose step is not after the given one (the first, if all are).
+function indexAt(steps, step) {
+  let lo = 0, hi = steps.length - 1;
+  while (lo < hi) {
+    const middle = (lo + hi + 1) >> 1;
+    if (steps[middle] <= step) lo = middle;
+    else hi = middle - 1;
+  }
+  return steps.length ? lo : -1;
+}
+
+// Are the runs a family: nets by depths, each at most once?
+const nets = [...new Set(runs.map((run) => run.net))];
+const depths = [...new Set(runs.map((run) => run.depth))].sort((a, b) => a - b);
+const isFamily = runs.length > 1 && runs.every((run) => run.net && run.depth !== null) && depths.length <= 8 &&
+  new Set(runs.map((run) => run.net + " " + run.depth)).size === runs.length;
+const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3], [1, 6]];
+function styleOf(run) {
+  if (!isFamily) return {colour: `--c${run.index % 8}`, dash: DASHES[Math.floor(run.index / 8) % 5], width: 1.8};
+  const shallower = depths.length - 1 - depths.indexOf(run.depth);  // the deepest is drawn solid and strong
+  return {colour: `--c${nets.indexOf(run.net) % 8}`, dash: DASHES[shallower % 5], width: shallower ? 1.6 : 2.4};
+}
+
+const minus = (text) => text.replace(/-/g, "−");
+function num(x, digits = 3) {
+  if (x === undefined || x === null || x === "") return "–";
+  x = Number(x);
+  if (Number.isNaN(x)) return "NaN";
+  if (!Number.isFinite(x)) return x > 0 ? "∞" : "−∞";
+  const size = Math.abs(x);
+  if (x === 0 || (size >= 1e-3 && size < 1e5)) return minus(String(Number(x.toPrecision(digits))));
+  const [mantissa, exponent] = x.toExponential(Math.max(0, digits - 2)).split("e");
+  return minus(`${Number(mantissa)}e${Number(exponent)}`);
+}
+function power(log) {  // the number whose log10 is given
+  if (log === MISSING) return "–";
+  if (!Number.isFinite(log)) return log === -Infinity ? "0" : num(log);
+  return Math.abs(log) < 300 ? num(10 ** log) : minus(`1e${Math.round(log)}`);
+}
+const fixed = (x, digits) => (Number.isFinite(x) ? minus(x.toFixed(digits)) : num(x));
+const percent = (x, digits = 1) => (x === undefined || x === null ? "–" : fixed(100 * Number(x), digits) + " %");
+
+function ticks(lo, hi, most) {
+  const rough = (hi - lo) / Math.max(1, most) || 1, unit = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((m) => m * unit).find((s) => s >= rough * 0.999);
+  const out = [];
+  for (let k = Math.ceil(lo / step - 1e-9); k * step <= hi + 1e-9 * step; ++k) out.push(k * step);
+  return out;
+}
+function logTicks(lo, hi, most) {  // in exponents; within two decades also 2 and 5
+  if (hi - lo > 2) return ticks(lo, hi, most).filter((t) => Math.abs(t - Math.round(t)) < 1e-9);
+  const out = [];
+  for (let e = Math.floor(lo); e <= hi; ++e)
+    for (const m of [1, 2, 5]) if (e + Math.log10(m) >= lo && e + Math.log10(m) <= hi) out.push(e + Math.log10(m));
+  return out.length > 1 ? out : ticks(lo, hi, most);
+}
+

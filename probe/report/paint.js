@@ -1,0 +1,90 @@
+// Colours, a few words for the document, and for canvases.
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const RAMPS = {  // safe for colour-blind eyes: blue against orange; cividis
+  centred: ["#08306b", "#2171b5", "#6baed6", "#c6dbef", "#f3f3f1", "#fdd0a2", "#fd9140", "#d25505", "#7f2704"],
+  centredDark: ["#b5dcff", "#6fb3f0", "#3b7fc4", "#234a76", "#23272d", "#6d3d17", "#b8621d", "#f08a35", "#ffd2a3"],
+  plain: ["#00224e", "#213b6e", "#4c556c", "#6c6e72", "#8e8978", "#b2a570", "#d9c55c", "#fee838"],
+};
+function ramp(centred) {  // [0, 1] -> [r, g, b], from a table of 256
+  const stops = RAMPS[centred ? (dark.matches ? "centredDark" : "centred") : "plain"]
+    .map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+  const table = Array.from({length: 256}, (_, i) => {
+    const at = (i / 255) * (stops.length - 1), k = Math.min(stops.length - 2, Math.floor(at));
+    return stops[k].map((from, c) => Math.round(from + (stops[k + 1][c] - from) * (at - k)));
+  });
+  return (t) => table[Math.max(0, Math.min(255, Math.round(t * 255)))];
+}
+
+// ---- document
+
+const byId = (id) => document.getElementById(id);
+function el(tag, properties = {}, ...children) {  // strings become text, never markup
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties))
+    if (name in node) node[name] = value;
+    else node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+function table(head, rows) {
+  const row = (cells, tag) => el("tr", {}, ...cells.map((cell) => el(tag, {}, cell)));
+  return el("div", {className: "wide"},
+    el("table", {}, el("thead", {}, row(head, "th")), el("tbody", {}, ...rows.map((cells) => row(cells, "td")))));
+}
+// Fills a <details> when it is opened; the function returned fills it anew if it is open.
+function tableIn(details, make) {
+  const fill = () => {
+    if (details.open) details.replaceChildren(details.firstElementChild, make());
+  };
+  details.addEventListener("toggle", fill);
+  return fill;
+}
+// At most `most` of the indices below `size`, evenly, with the first and the last.
+const some = (size, most) => size <= most ? [...Array(size).keys()]
+  : Array.from({length: most}, (_, i) => Math.round((i * (size - 1)) / (most - 1)));
+function choice(container, options, chosen, onChoose) {
+  const buttons = options.map(([value, label, title]) =>
+    el("button", {type: "button", title: title || "", "aria-pressed": String(value === chosen), onclick: () => {
+      for (const b of buttons) b.setAttribute("aria-pressed", String(b === buttons[options.findIndex((o) => o[0] === value)]));
+      onChoose(value);
+    }}, label));
+  container.replaceChildren(...buttons);
+}
+
+// ---- canvas
+
+function surface(canvas) {  // sharp on any screen; returns its context and size in CSS pixels
+  const ratio = window.devicePixelRatio || 1, w = canvas.clientWidth, h = canvas.clientHeight;
+  canvas.width = Math.round(w * ratio);
+  canvas.height = Math.round(h * ratio);
+  const ctx = canvas.getContext("2d");
+  ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
+  ctx.font = "11px system-ui, sans-serif";
+  ctx.fillStyle = css("--soft");
+  return {ctx, w, h, ratio};
+}
+function line(ctx, colour, width, points, dash = []) {  // a point that is null or not finite lifts the pen
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = width;
+  ctx.setLineDash(dash);
+  ctx.lineJoin = "round";
+  ctx.beginPath();
+  let down = false;
+  for (const point of points) {
+    if (!point || !Number.isFinite(point[0] + point[1])) down = false;
+    else {
+      if (down) ctx.lineTo(...point);
+      else ctx.moveTo(...point), ctx.lineTo(...point);
+      down = true;
+    }
+  }
+  ctx.stroke();
+  ctx.setLineDash([]);
+}
+function label(ctx, text, x, y, align = "center", baseline = "middle") {
+  ctx.textAlign = align;
+  ctx.textBaseline = baseline;
+  ctx.fillText(text, x, y);
+}
