@@ -1,0 +1,233 @@
+#include "fathom/probe/report.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>  // getpid
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+#include "fathom/probe/report/record.h"
+#include "fathom/tensor/error.h"
+
+using namespace fathom;
+using nlohmann::json;
+
+namespace {
+
+// A folder that goes when the test does.
+struct Folder {
+  std::filesystem::path path = std::filesystem::temp_directory_path() / ("fathom_report_" + std::to_string(getpid()));
+  Folder() { std::filesystem::create_directories(path); }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string operator/(const std::string& name) const { return (path / name).string(); }
+  std::string write(const std::string& text) const {
+    std::ofstream(*this / "record.jsonl", std::ios::binary) << text;
+    return *this / "record.jsonl";
+  }
+};
+
+std::string text_of(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+// The page's data as a browser's parser would cut it out: up to the first "</script".
+json data_of(const std::string& page) {
+  const std::string open = "<script type=\"application/json\" id=\"data\">";
+  const size_t from = page.find(open) + open.size();
+  return json::parse(page.substr(from, page.find("</script", from) - from));
+}
+
+json report_of(const Folder& folder, const std::string& record) {
+  probe::write_report(folder.write(record), folder / "report.html");
+  return data_of(text_of(folder / "report.html"));
+}
+
+std::string message_of(const Folder& folder, const std::string& record) {
+  try {
+    probe::write_report(folder.write(record), folder / "report.html");
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+const std::string run = R"({"type":"run","run":"a","schema":1,"net":"plain","depth":2})"
+                        "\n";
+
+std::string layers(int step, const std::string& first, const std::string& second) {
+  return R"({"type":"layers","run":"a","step":)" + std::to_string(step) + R"(,"sites":[{"site":"blocks.0","call":0,)" +
+         first + R"(},{"site":"blocks.1","call":0,)" + second + "}]}\n";
+}
+
+int count(const std::string& text, const std::string& part) {
+  int times = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++times;
+  return times;
+}
+
+}  // namespace
+
+TEST_CASE("report: one page of a whole record, with its summary") {
+  const Folder folder;
+  const json page = report_of(folder, run +
+                                          R"({"type":"step","run":"a","step":0,"loss":2.5,"grad_norm":0.5})"
+                                          "\n" +
+                                          layers(0, R"("sigma_max":0.1,"gain":0.01)", R"("sigma_max":10,"gain":1)") +
+                                          R"({"type":"end","run":"a","steps":10,"seconds":2,"measuring_seconds":0.5,)"
+                                          R"("loss":0.25,"accuracy":0.9})"
+                                          "\n");
+  const json& summary = page["runs"][0]["summary"];
+  CHECK(summary["loss"] == 0.25);
+  CHECK(summary["accuracy"] == 0.9);
+  CHECK(summary["gain"] == -2.0);
+  CHECK(summary["sigma"] == json({0.1, 1.0, 10.0}));
+  CHECK(summary["ms"] == 200.0);
+  CHECK(summary["measuring"] == 0.25);
+  CHECK(summary["cut"] == false);
+  CHECK(page["runs"][0]["layers"] == json({"blocks.0", "blocks.1"}));
+  CHECK(page["runs"][0]["values"]["sigma_max"]["lo"] == -1.0);
+  CHECK(page["runs"][0]["values"]["sigma_max"]["codes"] == "AAD7/w==");  // 0 and 65531
+  CHECK_FALSE(page["runs"][0]["values"].contains("frobenius"));
+  int files = 0;
+  for ([[maybe_unused]] const auto& file : std::filesystem::directory_iterator(folder.path)) ++files;
+  CHECK(files == 2);  // no draft is left
+}
+
+TEST_CASE("report: nothing on the page comes from elsewhere or runs but its own script") {
+  const Folder folder;
+  report_of(folder, run);
+  const std::string page = text_of(folder / "report.html");
+  CHECK(count(page, "default-src 'none'; style-src 'sha256-") == 1);
+  for (const char* part : {"http://", "https://", "@STYLE", "@SCRIPT", "@DATA", "innerHTML", "style=\"", "src="})
+    CHECK_MESSAGE(count(page, part) == 0, part);
+}
+
+TEST_CASE("report: names cannot break out of the data") {
+  const Folder folder;
+  const std::string name = "</script><img src=x onerror=alert(1)>&\xe2\x80\xa8\xe2\x80\xa9<!--";
+  const json entry = {{"type", "run"}, {"run", name}, {"net", name}, {"options", {{name, name}}}};
+  const json step = {{"type", "layers"}, {"run", name}, {"step", 0}, {"sites", {{{"site", name}, {"sigma_max", 1}}}}};
+  const json data = report_of(folder, entry.dump() + "\n" + step.dump() + "\n");
+  CHECK(data["runs"][0]["name"] == name);
+  CHECK(data["runs"][0]["layers"][0] == name);
+  CHECK(data["runs"][0]["options"][name] == name);
+  const std::string page = text_of(folder / "report.html");
+  CHECK(count(page, "</script>") == 2);  // of the data and of the script
+  CHECK(count(page, "<img") == 0);
+  CHECK(count(page, "<!--") == 0);
+  CHECK(count(page, "\xe2\x80\xa8") == 0);
+}
+
+TEST_CASE("report: what is no number stays visible") {
+  const Folder folder;
+  const json page =
+      report_of(folder, run +
+                            R"({"type":"step","run":"a","step":0,"loss":"NaN","grad_norm":"Infinity"})"
+                            "\n" +
+                            layers(0, R"("sigma_max":"NaN","gain":0)", R"("sigma_max":"Infinity","gain":"NaN")") +
+                            layers(1, R"("gain":2)", R"("sigma_max":2,"gain":1)"));
+  const json& first = page["runs"][0];
+  CHECK(first["loss"][0] == "NaN");
+  CHECK(first["grad_norm"][0] == "Infinity");
+  CHECK(first["summary"]["loss"] == "NaN");
+  CHECK(first["summary"]["cut"] == true);
+  // little-endian codes 65533 (NaN), 65534 (infinite), 65532 (absent), 0
+  CHECK(first["values"]["sigma_max"]["codes"] == "/f/+//z/AAA=");
+  const auto runs = probe::report::read_record(folder / "record.jsonl");
+  CHECK(std::isnan(runs[0].frames[0].layers[0].second[probe::report::sigma_max]));
+  CHECK(runs[0].frames[0].layers[0].second[probe::report::gain] == -INFINITY);
+  CHECK(runs[0].frames[1].layers[0].second[probe::report::sigma_max] == probe::report::missing);
+}
+
+TEST_CASE("report: a logarithm beyond the range of double is kept, a gain comes from its two norms") {
+  const Folder folder;
+  report_of(folder, run + layers(0, R"("sigma_max":0,"log10_sigma_max":-400.5)", R"("grad_in":1,"grad_out":100)"));
+  const auto runs = probe::report::read_record(folder / "record.jsonl");
+  CHECK(runs[0].frames[0].layers[0].second[probe::report::sigma_max] == -400.5f);
+  CHECK(runs[0].frames[0].layers[1].second[probe::report::gain] == -2.0f);
+}
+
+TEST_CASE("report: calls of one layer are rows, runs interleave, a name used again is a new run") {
+  const Folder folder;
+  const json page = report_of(folder, run +
+                                          R"({"type":"run","run":"b"})"
+                                          "\n" +
+                                          R"({"type":"layers","run":"b","step":0,"sites":[)"
+                                          R"({"site":"x","call":0},{"site":"x","call":2}]})"
+                                          "\n"
+                                          R"({"type":"step","run":"a","step":0,"loss":1})"
+                                          "\n"
+                                          R"({"type":"layers","run":"b","step":1,"sites":[)"
+                                          R"({"site":"x","call":0},{"site":"x","call":1},{"site":"x","call":2}]})"
+                                          "\n" +
+                                          run);
+  CHECK(page["runs"].size() == 3);
+  CHECK(page["runs"][0]["loss"] == json({1.0}));
+  CHECK(page["runs"][1]["layers"] == json({"x", "x #1", "x #2"}));
+  CHECK(page["runs"][2]["name"] == "a (2)");
+}
+
+TEST_CASE("report: a torn last line is skipped, a torn line within is an error") {
+  const Folder folder;
+  const std::string torn = R"({"type":"step","run":"a","st)", step = R"({"type":"step","run":"a","step":0,"loss":1})"
+                                                                     "\n";
+  CHECK(report_of(folder, run + step + torn)["runs"][0]["steps"] == json({0}));
+  CHECK(message_of(folder, run + torn + "\n" + step)
+            .ends_with("record.jsonl:2: not a JSON object, so not a line of a record"));
+}
+
+TEST_CASE("report: what is no record says where") {
+  const Folder folder;
+  CHECK(message_of(folder, "").starts_with("report: no run in the record "));
+  CHECK(message_of(folder, "").ends_with("record.jsonl"));
+  CHECK(message_of(folder, "some text").ends_with("record.jsonl:1: not a JSON object, so not a line of a record"));
+  CHECK(message_of(folder, "[1, 2]\n").ends_with("record.jsonl:1: not a JSON object, so not a line of a record"));
+  CHECK(message_of(folder, "{\"a\": 1}\n").ends_with("record.jsonl:1: no \"type\", so not a line of a record"));
+  CHECK(message_of(folder, run + R"({"type":"step","run":"b","step":0})")
+            .ends_with(":2: run \"b\" was not started by a line above"));
+  CHECK(message_of(folder, run + R"({"type":"step","run":"a"})").ends_with(":2: no \"step\""));
+  CHECK(message_of(folder, R"({"type":"run","run":"a","schema":2})").ends_with(":1: schema 2, this program reads 1"));
+  CHECK_FALSE(std::filesystem::exists(folder / "report.html"));
+}
+
+TEST_CASE("report: files that cannot be read or written") {
+  const Folder folder;
+  CHECK_THROWS_WITH_AS(probe::write_report(folder / "none.jsonl", folder / "report.html"),
+                       ("report: cannot read the record " + (folder / "none.jsonl")).c_str(), Error);
+  const std::string record = folder.write(run);
+  CHECK_THROWS_WITH_AS(probe::write_report(record, folder / "none/report.html"),
+                       ("report: cannot write the page " + (folder / "none/report.html")).c_str(), Error);
+  CHECK_THROWS_WITH_AS(probe::write_report(record, record), ("report: would overwrite its record " + record).c_str(),
+                       Error);
+  CHECK(text_of(record) == run);
+}
+
+TEST_CASE("report: a long run is thinned and keeps its extremes") {
+  const Folder folder;
+  std::ostringstream record;
+  record << R"({"type":"run","run":"a"})" << '\n';
+  for (int step = 0; step < 5000; ++step) {
+    record << R"({"type":"step","run":"a","step":)" << step << R"(,"loss":)" << (step == 1234 ? 99 : 1) << "}\n";
+    if (step % 5) continue;
+    record << R"({"type":"layers","run":"a","step":)" << step << R"(,"sites":[)";
+    for (int layer = 0; layer < 200; ++layer)
+      record << (layer ? "," : "") << R"({"site":")" << layer << R"(","sigma_max":)" << (step == 2345 ? 50 : 1) << "}";
+    record << "]}\n";
+  }
+  const json page = report_of(folder, record.str());
+  CHECK(std::filesystem::file_size(folder / "report.html") < 1000000);
+  const json& thin = page["runs"][0];
+  CHECK(thin["measured"] == 1000);
+  CHECK(thin["frames"].size() < 1000);
+  CHECK(thin["frames"].front() == 0);
+  CHECK(thin["frames"].back() == 4995);
+  CHECK(count(thin["frames"].dump(), "2345") == 1);
+  CHECK(thin["steps"].size() <= 2000);
+  CHECK(count(thin["loss"].dump(), "99.0") == 1);
+}
