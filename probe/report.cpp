@@ -109,7 +109,8 @@ std::vector<const Frame*> thinned(const std::vector<Frame>& frames, size_t most)
   return kept;
 }
 
-// At most `most` points: of each equal group the one with the lowest loss and the one with the highest (or with none).
+// About `most` points: the first, the last, and of each equal group the one with the lowest loss and the one with the
+// highest (or with none).
 std::vector<const Point*> thinned(const std::vector<Point>& points, size_t most) {
   std::vector<const Point*> kept;
   const size_t size = points.size(), groups = size <= most ? size : most / 2;
@@ -125,6 +126,8 @@ std::vector<const Point*> thinned(const std::vector<Point>& points, size_t most)
     kept.push_back(&*low);
     if (high != low) kept.push_back(&*high);
   }
+  if (size && kept.front() != &points.front()) kept.insert(kept.begin(), &points.front());
+  if (size && kept.back() != &points.back()) kept.push_back(&points.back());
   return kept;
 }
 

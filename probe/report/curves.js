@@ -1,23 +1,35 @@
 // The curves of all runs over the steps, logarithmic, with a legend that hides and shows.
 
 const curves = {quantity: "loss", smooth: true, cache: new Map()};
-const lastStep = Math.max(1, ...runs.map((run) => run.steps.length ? run.steps[run.steps.length - 1] : 0));
+const CURVES = {
+  loss: {label: "loss", title: "Loss"},
+  grad_norm: {label: "gradient norm", title: "Gradient norm of all weights"},
+  through: {label: "end-to-end gain", title: "End-to-end gain: what the layers leave of the gradient"},
+};
+const lastOf = (steps) => (steps.length ? steps[steps.length - 1] : 0);
+const lastStep = Math.max(1, ...runs.map((run) => Math.max(lastOf(run.steps), lastOf(run.frames))));
 
 // Points [step, log10], as recorded and as a running mean; null where a curve has no number.
 function curveOf(run) {
   const key = run.index + curves.quantity;
   if (!curves.cache.has(key)) {
-    const raw = run[curves.quantity].map((v, i) => (v > 0 && Number.isFinite(v) ? [run.steps[i], Math.log10(v)] : null));
-    const weight = 2 / (1 + Math.max(1, raw.length / 40));
-    let mean = null;
-    const smooth = raw.map((point) => {
-      if (!point) return (mean = null);
-      mean = mean === null ? point[1] : mean + weight * (point[1] - mean);
-      return [point[0], mean];
-    });
-    curves.cache.set(key, {raw, smooth});
+    const {steps, logs} = run.curves[curves.quantity];
+    const raw = logs.map((log, i) => (log !== MISSING && Number.isFinite(log) ? [steps[i], log] : null));
+    const weight = curves.quantity === "through" ? 1 : 2 / (1 + Math.max(1, raw.length / 40));
+    const oneWay = (points) => {
+      let mean = null;
+      return points.map((point) => (mean = point && (mean === null ? point[1] : mean + weight * (point[1] - mean))));
+    };
+    const there = oneWay(raw), back = oneWay([...raw].reverse()).reverse();  // both ways: no lag
+    curves.cache.set(key, {raw, smooth: raw.map((point, i) => point && [point[0], (there[i] + back[i]) / 2])});
   }
   return curves.cache.get(key);
+}
+
+// log10 at the cursor's step, missing when the run had ended before.
+function valueAt(run, step) {
+  const {steps, logs} = run.curves[curves.quantity], at = indexAt(steps, step);
+  return at < 0 || step > Math.max(lastOf(run.steps), run.end || 0) ? MISSING : logs[at];
 }
 
 function drawCurves() {
@@ -31,7 +43,7 @@ function drawCurves() {
     for (const [, y] of points) lo = Math.min(lo, y), hi = Math.max(hi, y);
   }
   if (lo > hi) lo = -1, hi = 1;
-  if (curves.quantity === "loss") hi = Math.min(hi, start + 2);  // one explosion must not flatten the others
+  if (curves.quantity === "loss") hi = Math.min(hi, start + 1);  // one explosion must not flatten the others
   const pad = Math.max(0.04 * (hi - lo), 0.03);
   lo -= pad;
   hi += pad;
@@ -42,13 +54,13 @@ function drawCurves() {
     line(ctx, css("--grid"), 1, [[box.l, y(t)], [box.r, y(t)]]);
     label(ctx, power(t), box.l - 7, y(t), "right");
   }
-  for (const t of ticks(0, lastStep, w / 90)) label(ctx, num(t, 6), x(t), box.b + 10);
+  for (const t of ticks(0, lastStep, w / 90).filter(Number.isInteger)) label(ctx, num(t, 6), x(t), box.b + 10);
   label(ctx, "step", box.r, box.b + 22, "right");
   line(ctx, css("--line"), 1, [[box.l, box.t], [box.l, box.b], [box.r, box.b]]);
 
   ctx.save();
   ctx.beginPath();
-  ctx.rect(box.l, box.t - 4, box.r - box.l + 6, box.b - box.t + 4);
+  ctx.rect(box.l - 5, box.t - 4, box.r - box.l + 11, box.b - box.t + 4);
   ctx.clip();
   for (const run of shown) {
     const {raw, smooth} = curveOf(run), style = styleOf(run), colour = css(style.colour);
@@ -59,19 +71,18 @@ function drawCurves() {
       ctx.globalAlpha = 1;
     }
     line(ctx, colour, style.width, (curves.smooth ? smooth : raw).map((p) => p && place(p)), style.dash);
-    const broken = run[curves.quantity].findIndex((v) => v !== undefined && !Number.isFinite(v));
+    raw.forEach((p, i) => p && !raw[i - 1] && !raw[i + 1] && dot(ctx, colour, ...place(p)));
+    const {steps, logs} = run.curves[curves.quantity];
+    const broken = logs.findIndex((log) => Number.isNaN(log) || log === Infinity);
     if (broken >= 0) {  // a cross where the numbers end
       const before = broken > 0 && (curves.smooth ? smooth : raw)[broken - 1];
-      const cx = x(run.steps[broken]), cy = before ? Math.max(box.t + 5, y(before[1])) : box.t + 5;
+      const cx = x(steps[broken]), cy = before ? Math.max(box.t + 5, y(before[1])) : box.t + 5;
       line(ctx, css("--nan"), 2.5, [[cx - 5, cy - 5], [cx + 5, cy + 5], null, [cx - 5, cy + 5], [cx + 5, cy - 5]]);
     }
   }
   ctx.restore();
   line(ctx, css("--cursor"), 1, [[x(cursor.step), box.t], [x(cursor.step), box.b]], [3, 3]);
-  for (const run of runs) {
-    const at = indexAt(run.steps, cursor.step), ended = at < 0 || cursor.step > run.steps[run.steps.length - 1];
-    run.output.textContent = ended ? "–" : num(run[curves.quantity][at]);
-  }
+  for (const run of runs) run.output.textContent = power(valueAt(run, cursor.step));
 }
 
 function makeLegend() {
@@ -119,14 +130,12 @@ function startCurves() {
   const canvas = byId("curves");
   const redrawTable = tableIn(byId("curves-table"), () => {
     const steps = some(lastStep + 1, 25);
-    return table(["step", ...runs.map((run) => run.name)], steps.map((step) => [num(step, 9), ...runs.map((run) => {
-      const at = indexAt(run.steps, step);
-      return at < 0 || step > run.steps[run.steps.length - 1] ? "–" : num(run[curves.quantity][at], 4);
-    })]));
+    return table(["step", ...runs.map((run) => run.name)],
+      steps.map((step) => [num(step, 9), ...runs.map((run) => power(valueAt(run, step), 4))]));
   });
-  choice(byId("curves-choice"), [["loss", "loss"], ["grad_norm", "gradient norm"]], "loss", (quantity) => {
+  choice(byId("curves-choice"), Object.entries(CURVES).map(([name, {label: text}]) => [name, text]), "loss", (quantity) => {
     curves.quantity = quantity;
-    byId("curves-title").textContent = quantity === "loss" ? "Loss" : "Gradient norm of all weights";
+    byId("curves-title").textContent = CURVES[quantity].title;
     drawCurves();
     redrawTable();
   });

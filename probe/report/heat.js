@@ -34,10 +34,10 @@ function makeScale() {
 // What cannot be coloured is patterned: NaN and infinity in stripes, an exact zero in dots.
 const hex = (name) => [1, 3, 5].map((at) => parseInt(css(name).slice(at, at + 2), 16));
 function patterns() {
-  const [paper, nan, nan2, zero, absent] = ["--paper", "--nan", "--nan2", "--zero", "--absent"].map(hex);
+  const [paper, nan, up, between, zero, absent] = ["--paper", "--nan", "--up", "--between", "--zero", "--absent"].map(hex);
   return {
-    nan: (x, y) => ((x + y) % 6 < 3 ? nan : nan2),
-    infinite: (x, y) => ((x - y + 6000) % 6 < 3 ? hex.up : nan2),
+    nan: (x, y) => ((x + y) % 6 < 3 ? nan : between),
+    infinite: (x, y) => ((x - y + 6000) % 6 < 3 ? up : between),
     zero: (x, y) => (x % 4 < 2 && y % 4 < 2 ? zero : absent),
     absent: () => absent,
     paper,
@@ -60,7 +60,6 @@ function worst(run, frames, layers) {
 
 function paint(run, w, h) {  // in device pixels
   const image = new ImageData(w, h), pattern = patterns();
-  hex.up = hex("--up");
   const columns = Array.from({length: w}, (_, px) => {
     const from = (px / w) * heatEnd, to = ((px + 1) / w) * heatEnd;
     if (from >= run.end || to <= run.frames[0]) return null;
@@ -97,7 +96,7 @@ function drawMap(map, repaint) {
   ctx.drawImage(map.image, box.l, box.t, box.w, box.h);
   const layers = run.layers.length, x = (step) => box.l + (step / heatEnd) * box.w, y = (l) => box.t + ((l + 0.5) / layers) * box.h;
   for (const l of new Set(some(layers, Math.min(layers, 5)))) label(ctx, String(l), box.l - 5, y(l), "right");
-  for (const t of ticks(0, heatEnd, box.w / 70)) if (x(t) < w - 12) label(ctx, num(t, 6), Math.max(box.l + 3, x(t)), h - 7);
+  for (const t of ticks(0, heatEnd, box.w / 70).filter(Number.isInteger)) if (x(t) < w - 12) label(ctx, num(t, 6), Math.max(box.l + 3, x(t)), h - 7);
 
   const f = indexAt(run.frames, cursor.step), from = run.frames[f], to = f + 1 < run.frames.length ? run.frames[f + 1] : run.end;
   const cx = Math.round(x((from + Math.min(to, heatEnd)) / 2)) + 0.5, active = run === cursor.run;
@@ -122,7 +121,6 @@ function drawMap(map, repaint) {
 
 function drawScale() {
   const {lo, hi, centred, colour} = heat.scale, pattern = patterns(), strip = el("canvas");
-  hex.up = hex("--up");
   const bar = el("div", {className: "ramp"}, strip), kinds = new Set();
   for (const run of measured) for (const log of run.values[heat.quantity] || []) if (kindOf(log)) kinds.add(kindOf(log));
   const keys = [["nan", "NaN"], ["infinite", "infinite"], ["zero", "exactly zero"], ["absent", "not measured"]].filter(([kind]) => kinds.has(kind));
@@ -134,7 +132,7 @@ function drawScale() {
   }
   ctx.fillStyle = css("--soft");
   const marks = centred ? [lo, lo / 2, 0, hi / 2, hi] : [lo, (lo + hi) / 2, hi];
-  for (const t of marks) label(ctx, (centred ? "×" : "") + power(t).replace(/^(\d*\.\d\d)\d+$/, "$1"), pad + ((t - lo) / (hi - lo)) * long, 23);
+  for (const t of marks) label(ctx, (centred ? "×" : "") + power(t, 2), pad + ((t - lo) / (hi - lo)) * long, 23);
   if (centred) bar.title = `log10 from ${num(lo)} to ${num(hi)}; beyond, the end's colour`;
   byId("scale").querySelectorAll(".key canvas").forEach((canvas, i) => {
     const {ctx: c, w: cw, h: ch} = surface(canvas);

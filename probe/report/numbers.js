@@ -24,14 +24,27 @@ function decode({lo, hi, codes}) {
   return logs;
 }
 
+const logOf = (v) => (v === null ? MISSING : Math.log10(Number(v)));
 const runs = data.runs.map((run, index) => ({
   ...run,
   index,
   visible: true,
-  loss: run.loss.map((v) => (v === null ? undefined : Number(v))),
-  grad_norm: run.grad_norm.map((v) => (v === null ? undefined : Number(v))),
   values: Object.fromEntries(Object.entries(run.values).map(([name, packed]) => [name, decode(packed)])),
 }));
+
+// What each run has over its steps, as logarithms: the end-to-end gain only where layers were measured.
+for (const run of runs) {
+  run.curves = {
+    loss: {steps: run.steps, logs: run.loss.map(logOf)},
+    grad_norm: {steps: run.steps, logs: run.grad_norm.map(logOf)},
+    through: {steps: run.frames, logs: run.frames.map((_, frame) => through(run, frame))},
+  };
+}
+
+function through(run, frame) {
+  const logs = run.layers.map((_, layer) => logAt(run, "gain", frame, layer)).filter((log) => log !== MISSING);
+  return logs.length ? logs.reduce((a, b) => a + b) : MISSING;
+}
 
 // log10 of a quantity of a run's layer at one of its frames.
 function logAt(run, quantity, frame, layer) {
@@ -73,12 +86,12 @@ function num(x, digits = 3) {
   const [mantissa, exponent] = x.toExponential(Math.max(0, digits - 2)).split("e");
   return minus(`${Number(mantissa)}e${Number(exponent)}`);
 }
-function power(log) {  // the number whose log10 is given
+function power(log, digits = 3) {  // the number whose log10 is given
   if (log === MISSING) return "–";
   if (!Number.isFinite(log)) return log === -Infinity ? "0" : num(log);
-  return Math.abs(log) < 300 ? num(10 ** log) : minus(`1e${Math.round(log)}`);
+  return Math.abs(log) < 300 ? num(10 ** log, digits) : minus(`1e${Math.round(log)}`);
 }
-const fixed = (x, digits) => (Number.isFinite(x) ? minus(x.toFixed(digits)) : num(x));
+const fixed = (x, digits) => (Number.isFinite(x) ? minus(x.toFixed(digits).replace(/^-(0\.?0*)$/, "$1")) : num(x));
 const percent = (x, digits = 1) => (x === undefined || x === null ? "–" : fixed(100 * Number(x), digits) + " %");
 
 function ticks(lo, hi, most) {
@@ -93,6 +106,6 @@ function logTicks(lo, hi, most) {  // in exponents; within two decades also 2 an
   const out = [];
   for (let e = Math.floor(lo); e <= hi; ++e)
     for (const m of [1, 2, 5]) if (e + Math.log10(m) >= lo && e + Math.log10(m) <= hi) out.push(e + Math.log10(m));
-  return out.length > 1 ? out : ticks(lo, hi, most);
+  return out.length > 2 ? out : ticks(10 ** lo, 10 ** hi, most).map(Math.log10).filter(Number.isFinite);
 }
 

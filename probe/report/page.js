@@ -49,14 +49,14 @@ function makeSummary() {
     const s = run.summary, gain = s.gain === undefined ? NaN : Number(s.gain), sigma = s.sigma || [];
     const cell = (text, bad) => el("td", {className: bad ? "bad" : ""}, text);
     const wrong = (v) => v !== undefined && v !== null && !Number.isFinite(Number(v));
-    const gainCell = cell(s.gain === undefined ? "–" : fixed(gain, 1), wrong(s.gain));
+    const gainCell = cell(s.gain === undefined ? "–" : fixed(gain, Math.abs(gain) < 1 ? 2 : 1), wrong(s.gain));
     gainCell.append(Number.isFinite(gain) ? bar(gain) : el("span", {className: "bar"}));
     return el("tr", {className: isFamily && i && runs[i - 1].net !== run.net ? "group" : ""},
-      cell(run.name), ...(isFamily ? [cell(run.net), cell(String(run.depth))] : []),
+      cell(run.name), ...(isFamily ? [el("td", {className: "text"}, run.net), cell(String(run.depth))] : []),
       cell(num(s.steps, 9) + (s.cut ? " (cut)" : ""), s.cut), cell(num(s.loss), wrong(s.loss)), cell(percent(s.accuracy)), gainCell,
       ...[1, 0, 2].map((k) => cell(num(sigma[k]), wrong(sigma[k]))), cell(num(s.ms)), cell(percent(s.measuring)));
   });
-  byId("summary").append(el("thead", {}, el("tr", {}, ...head.map((text) => el("th", {}, text)))), el("tbody", {}, ...rows));
+  byId("summary").append(el("thead", {}, el("tr", {}, ...head.map((text) => el("th", {className: text === "net" ? "text" : ""}, text)))), el("tbody", {}, ...rows));
   byId("summary-note").textContent = "Gain and σmax over the layers at the last measured step; the mean is geometric." +
     (runs.some((run) => run.summary.cut) ? " A run is “cut” when its record has no end: stopped, or still going." : "");
   const shared = (key) => (new Set(runs.map((run) => String(run[key] ?? ""))).size === 1 ? runs[0][key] : null);
@@ -71,6 +71,7 @@ function makeMaps() {
   const ordered = isFamily ? [...measured].sort((a, b) => nets.indexOf(a.net) - nets.indexOf(b.net) || a.depth - b.depth) : measured;
   if (isFamily && depths.length <= 4 && measured.length === nets.length * depths.length)
     holder.style.gridTemplateColumns = `repeat(${depths.length}, minmax(0, 1fr))`;
+  holder.classList.toggle("few", ordered.length <= 4 && !holder.style.gridTemplateColumns);
   for (const run of ordered) {
     const canvas = el("canvas", {tabIndex: 0, role: "img", "aria-label": `${run.name}: ${run.layers.length} layers by ${run.frames.length} steps. Arrow keys move the cursor; the table below holds the numbers.`});
     const details = el("details", {}, el("summary", {}, "As a table")), {loss, accuracy} = run.summary;

@@ -2,10 +2,10 @@
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const RAMPS = {  // safe for colour-blind eyes: blue against orange; cividis
+const RAMPS = {  // safe for colour-blind eyes: blue against orange; viridis
   centred: ["#08306b", "#2171b5", "#6baed6", "#c6dbef", "#f3f3f1", "#fdd0a2", "#fd9140", "#d25505", "#7f2704"],
-  centredDark: ["#b5dcff", "#6fb3f0", "#3b7fc4", "#234a76", "#23272d", "#6d3d17", "#b8621d", "#f08a35", "#ffd2a3"],
-  plain: ["#00224e", "#213b6e", "#4c556c", "#6c6e72", "#8e8978", "#b2a570", "#d9c55c", "#fee838"],
+  centredDark: ["#c4e4ff", "#7dbdf5", "#4189d2", "#285a92", "#1d2126", "#8a4a14", "#cc6c1c", "#f6943f", "#ffd9b0"],
+  plain: ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"],
 };
 function ramp(centred) {  // [0, 1] -> [r, g, b], from a table of 256
   const stops = RAMPS[centred ? (dark.matches ? "centredDark" : "centred") : "plain"]
@@ -82,6 +82,12 @@ function line(ctx, colour, width, points, dash = []) {  // a point that is null 
   }
   ctx.stroke();
   ctx.setLineDash([]);
+}
+function dot(ctx, colour, x, y) {
+  ctx.fillStyle = colour;
+  ctx.beginPath();
+  ctx.arc(x, y, 3.5, 0, 7);
+  ctx.fill();
 }
 function label(ctx, text, x, y, align = "center", baseline = "middle") {
   ctx.textAlign = align;

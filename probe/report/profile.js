@@ -16,12 +16,12 @@ function products(run, frame) {
 function drawProfile() {
   const {run} = cursor, frame = indexAt(run.frames, cursor.step), layers = run.layers.length;
   const {observed, bound} = products(run, frame), {ctx, w, h} = surface(byId("profile"));
-  const box = {l: 46, r: w - 8, t: 22, b: h - 30};
+  const box = {l: 46, r: w - 14, t: 22, b: h - 30};
   let lo = -1, hi = 1;
   for (const v of [...observed, ...bound]) if (Number.isFinite(v)) lo = Math.min(lo, v), hi = Math.max(hi, v);
   const pad = 0.06 * (hi - lo);
   const x = (l) => box.l + (l / layers) * (box.r - box.l), y = (v) => box.b - ((v - lo + pad) / (hi - lo + 2 * pad)) * (box.b - box.t);
-  for (const t of ticks(lo - pad, hi + pad, 6).filter((v) => Number.isInteger(v) || hi - lo < 4)) {
+  for (const t of ticks(lo - pad, hi + pad, 6).filter(Number.isInteger)) {
     line(ctx, css(Math.abs(t) < 1e-9 ? "--soft" : "--grid"), 1, [[box.l, y(t)], [box.r, y(t)]]);
     label(ctx, Math.abs(t) < 1e-9 ? "×1" : power(t), box.l - 6, y(t), "right");
   }
@@ -51,9 +51,9 @@ function drawProfile() {
     label(ctx, name, at + 28, 8, "left");
     at += 48 + ctx.measureText(name).width;
   }
-  const through = (sum) => (Number.isNaN(sum[0]) ? "no number" : Number.isFinite(sum[0]) ? "×" + power(sum[0]) : power(sum[0]));
+  const words = (sum) => (Number.isNaN(sum[0]) ? "no number" : Number.isFinite(sum[0]) ? "×" + power(sum[0]) : power(sum[0]));
   byId("profile-note").textContent =
-    `Through all ${layers} ${layers === 1 ? "layer" : "layers"}, from the output to the input: ${through(observed)} came, ${through(bound)} could.`;
+    `Through ${layers === 1 ? "the one layer" : `all ${layers} layers`}, from the output to the input: ${words(observed)} came, ${words(bound)} could.`;
 }
 
 function drawInspector() {
