@@ -1,0 +1,171 @@
+#include "fathom/tensor/kernels/gemm.h"
+
+#include <cblas.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <string>
+
+#include "fathom/tensor/error.h"
+#include "fathom/tensor/kernels/reduce.h"
+#include "fathom/tensor/parallel.h"
+#include "fathom/tensor/pool.h"
+
+namespace fathom::kernel {
+namespace {
+
+constexpr double worth_sharing = 2e6;  // multiplications
+constexpr double small_product = 1e6;  // OpenBLAS takes other kernels up to here
+constexpr int64_t cut = 64;            // whole tiles and whole lines of the cache
+
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(int64_t n) : bytes_(size_t(n) * sizeof(T)), data_(static_cast<T*>(pool::take(bytes_))) {}
+  ~Scratch() { pool::give(data_, bytes_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  T* data() { return data_; }
+
+ private:
+  size_t bytes_;
+  T* data_;
+};
+
+void check_index(int64_t size) {
+  if (size > 0x7fffffff) throw Error("matmul: a size of " + std::to_string(size) + " exceeds BLAS's index");
+}
+
+template <class T>
+Matrix<T> rows_from(Matrix<T> x, int64_t row) {
+  return {x.data + row * (x.transposed ? 1 : x.stride), x.stride, x.transposed};
+}
+template <class T>
+Matrix<T> columns_from(Matrix<T> x, int64_t column) {
+  return {x.data + column * (x.transposed ? x.stride : 1), x.stride, x.transposed};
+}
+
+// y (rows) = a (rows, k) x (k), elements of x and y being a step apart. OpenBLAS's kernel for it asks for memory.
+template <class T>
+void matrix_vector(int64_t rows, int64_t k, Matrix<T> a, const T* x, int64_t x_step, T* y, int64_t y_step,
+                   bool accumulate) {
+  Scratch<T> dense(x_step == 1 ? 0 : k);
+  if (x_step != 1) {
+    for (int64_t p = 0; p < k; ++p) dense.data()[p] = x[p * x_step];
+    x = dense.data();
+  }
+  if (!a.transposed) {
+    for (int64_t i = 0; i < rows; ++i) {
+      const T s = T(dot(a.data + i * a.stride, x, k));
+      y[i * y_step] = accumulate ? y[i * y_step] + s : s;
+    }
+    return;
+  }
+  constexpr int64_t strip = 512;
+  T sums[strip];
+  for (int64_t from = 0; from < rows; from += strip) {
+    const int64_t n = std::min(strip, rows - from);
+    for (int64_t i = 0; i < n; ++i) sums[i] = accumulate ? y[(from + i) * y_step] : 0;
+    int64_t p = 0;
+    for (; p + 4 <= k; p += 4) {
+      const T* q = a.data + p * a.stride + from;
+      const T *r = q + a.stride, *s = r + a.stride, *t = s + a.stride;
+      const T w = x[p], v = x[p + 1], u = x[p + 2], z = x[p + 3];
+#pragma GCC ivdep
+      for (int64_t i = 0; i < n; ++i) sums[i] += (w * q[i] + v * r[i]) + (u * s[i] + z * t[i]);
+    }
+    for (; p < k; ++p)
+#pragma GCC ivdep
+      for (int64_t i = 0; i < n; ++i) sums[i] += x[p] * a.data[p * a.stride + from + i];
+    for (int64_t i = 0; i < n; ++i) y[(from + i) * y_step] = sums[i];
+  }
+}
+
+template <class T>
+void blas(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride) {
+  if (n == 1) return matrix_vector(m, k, a, b.data, b.transposed ? 1 : b.stride, c, c_stride, accumulate);
+  if (m == 1)
+    return matrix_vector(n, k, {b.data, b.stride, !b.transposed}, a.data, a.transposed ? a.stride : 1, c, 1,
+                         accumulate);
+  // x W^T: OpenBLAS's small kernels for it take up to twice the time of x W, transposing W first a tenth.
+  const bool tall = m >= 16 && (n >= 16 || (n >= 8 && m >= 64));
+  if (b.transposed && !a.transposed && tall && double(m) * double(n) * double(k) <= small_product) {
+    Scratch<T> b_transposed(n * k);
+    transpose(b.data, n, k, b_transposed.data(), b.stride);
+    return blas(m, n, k, a, {b_transposed.data(), n}, c, accumulate, c_stride);
+  }
+  const auto read = [](const Matrix<T>& x) { return x.transposed ? CblasTrans : CblasNoTrans; };
+  const auto run = [&](auto call) {
+    call(CblasRowMajor, read(a), read(b), int(m), int(n), int(k), T(1), a.data, int(a.stride), b.data, int(b.stride),
+         T(accumulate), c, int(c_stride));
+  };
+  if constexpr (sizeof(T) == 4) run(cblas_sgemm);
+  else run(cblas_dgemm);
+}
+
+}  // namespace
+
+template <class T>
+void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride) {
+  if (c_stride < 0) c_stride = n;
+  for (int64_t size : {m, n, k, a.stride, b.stride, c_stride}) check_index(size);
+  if (m == 0 || n == 0) return;
+  if (k == 0) {
+    for (int64_t i = 0; i < m && !accumulate; ++i) std::fill_n(c + i * c_stride, n, T(0));
+    return;
+  }
+  static const bool alone = (openblas_set_num_threads(1), true);
+  (void)alone;
+  const double work = double(m) * double(n) * double(k);
+  if (work <= worth_sharing) return blas(m, n, k, a, b, c, accumulate, c_stride);
+
+  // The cuts are a matter of the sizes alone, also for one thread: at the edge of a tile OpenBLAS adds in another
+  // order. Few and large blocks, since each packs the other matrix anew.
+  const bool by_rows = 2 * m > n;
+  const int64_t longer = by_rows ? m : n, count = int64_t(std::bit_floor(uint64_t(std::clamp(work / 2e7, 2.0, 64.0))));
+  const int64_t block = ((longer + count - 1) / count + cut - 1) / cut * cut, blocks = (longer + block - 1) / block;
+  parallel(blocks, 1, [&](int64_t first, int64_t last) {
+    for (; first < last; ++first) {
+      const int64_t begin = first * block, size = std::min(longer, begin + block) - begin;
+      if (by_rows) blas(size, n, k, rows_from(a, begin), b, c + begin * c_stride, accumulate, c_stride);
+      else blas(m, size, k, a, columns_from(b, begin), c + begin, accumulate, c_stride);
+    }
+  });
+}
+
+template <class T>
+void transpose(const T* x, int64_t rows, int64_t columns, T* out, int64_t stride) {
+  using V [[gnu::vector_size(8 * sizeof(T))]] = T;
+  if (stride < 0) stride = columns;
+  // Each of three rounds swaps halves of 1, 2, then 4 elements between rows that lie as far apart.
+  const auto block = [=](int64_t i, int64_t j) {
+    V a[8], b[8];
+    for (int r = 0; r < 8; ++r) std::memcpy(&a[r], x + (i + r) * stride + j, sizeof(V));
+    for (int r = 0; r < 8; r += 2) {
+      b[r] = __builtin_shufflevector(a[r], a[r + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+      b[r + 1] = __builtin_shufflevector(a[r], a[r + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    }
+    for (int r : {0, 1, 4, 5}) {
+      a[r] = __builtin_shufflevector(b[r], b[r + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      a[r + 2] = __builtin_shufflevector(b[r], b[r + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+    for (int r = 0; r < 4; ++r) {
+      b[r] = __builtin_shufflevector(a[r], a[r + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+      b[r + 4] = __builtin_shufflevector(a[r], a[r + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+    for (int r = 0; r < 8; ++r) std::memcpy(out + (j + r) * rows + i, &b[r], sizeof(V));
+  };
+  const int64_t full_rows = rows / 8 * 8, full_columns = columns / 8 * 8;
+  for (int64_t i = 0; i < full_rows; i += 8)
+    for (int64_t j = 0; j < full_columns; j += 8) block(i, j);
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = i < full_rows ? full_columns : 0; j < columns; ++j) out[j * rows + i] = x[i * stride + j];
+}
+
+template void gemm(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, float*, bool, int64_t);
+template void gemm(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, double*, bool, int64_t);
+template void transpose(const float*, int64_t, int64_t, float*, int64_t);
+template void transpose(const double*, int64_t, int64_t, double*, int64_t);
+
+}  // namespace fathom::kernel

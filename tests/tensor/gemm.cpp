@@ -1,0 +1,189 @@
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "fathom/tensor/kernels/gemm.h"
+#include "fathom/tensor/kernels/reduce.h"
+#include "fathom/tensor/parallel.h"
+#include "fathom/tensor/pool.h"
+#include "tests/support.h"
+
+using namespace fathom;
+using kernel::gemm;
+using kernel::Matrix;
+
+namespace {
+
+template <class T>
+std::vector<T> numbers(int64_t n, unsigned seed) {
+  std::mt19937 generator(seed);
+  std::vector<T> x(static_cast<size_t>(n));
+  for (T& e : x) e = T(int(generator() % 2001) - 1000) / 1000;
+  return x;
+}
+
+// The largest error against a sum in long double, in units of k times the rounding of T.
+template <class T>
+double error_of_product(int64_t m, int64_t n, int64_t k, bool a_transposed, bool b_transposed, bool accumulate,
+                        int64_t extra) {
+  const int64_t a_stride = (a_transposed ? m : k) + extra, b_stride = (b_transposed ? k : n) + extra;
+  const int64_t c_stride = n + extra;
+  const auto a = numbers<T>((a_transposed ? k : m) * a_stride, 1), b = numbers<T>((b_transposed ? n : k) * b_stride, 2);
+  auto c = numbers<T>(m * c_stride, 3);
+  const auto before = c;
+  gemm<T>(m, n, k, {a.data(), a_stride, a_transposed}, {b.data(), b_stride, b_transposed}, c.data(), accumulate,
+          extra ? c_stride : -1);
+  double worst = 0;
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < c_stride; ++j) {
+      const size_t at = size_t(i * c_stride + j);
+      if (j >= n) {
+        if (c[at] != before[at]) return INFINITY;  // wrote beside the result
+        continue;
+      }
+      long double s = accumulate ? before[at] : 0;
+      for (int64_t p = 0; p < k; ++p)
+        s += static_cast<long double>(a[size_t(a_transposed ? p * a_stride + i : i * a_stride + p)]) *
+             static_cast<long double>(b[size_t(b_transposed ? j * b_stride + p : p * b_stride + j)]);
+      worst = std::max(worst, double(std::abs(s - static_cast<long double>(c[at]))));
+    }
+  return worst / (double(k + 1) * std::numeric_limits<T>::epsilon());
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("gemm: agrees with sums by hand", T, float, double) {
+  const int64_t sizes[][3] = {{1, 1, 1},   {1, 5, 3},   {5, 1, 3},    {1, 1, 7},    {2, 3, 1},   {3, 2, 17},
+                              {7, 9, 5},   {16, 16, 8}, {17, 19, 23}, {32, 10, 64}, {128, 9, 5}, {64, 64, 64},
+                              {1, 600, 9}, {600, 1, 9}, {33, 65, 70}, {15, 40, 40}, {8, 64, 30}, {1, 20, 5000}};
+  for (const auto& s : sizes)
+    for (int form = 0; form < 16; ++form) {
+      CAPTURE(s[0]);
+      CAPTURE(s[1]);
+      CAPTURE(s[2]);
+      CAPTURE(form);
+      CHECK(error_of_product<T>(s[0], s[1], s[2], form & 1, form & 2, form & 4, form & 8 ? 3 : 0) < 1);
+    }
+}
+
+TEST_CASE_TEMPLATE("gemm: empty sizes", T, float, double) {
+  std::vector<T> c = {1, 2, 3, 4, 5, 6};
+  const T* none = nullptr;
+  gemm<T>(2, 2, 0, {none, 0}, {none, 2}, c.data(), true, 3);
+  CHECK(c == std::vector<T>{1, 2, 3, 4, 5, 6});
+  gemm<T>(2, 2, 0, {none, 0}, {none, 2}, c.data(), false, 3);
+  CHECK(c == std::vector<T>{0, 0, 3, 0, 0, 6});
+  gemm<T>(0, 2, 2, {none, 2}, {c.data(), 2}, nullptr);
+  gemm<T>(2, 0, 2, {c.data(), 2}, {none, 0}, nullptr);
+}
+
+TEST_CASE("gemm: sizes beyond BLAS's index") {
+  const int64_t big = int64_t{1} << 31;
+  float x = 0;
+  CHECK(error_of([&] {
+          gemm<float>(big, 1, 1, {&x, 1}, {&x, 1}, &x);
+        }) == "matmul: a size of 2147483648 exceeds BLAS's index");
+  CHECK(error_of([&] {
+          gemm<float>(1, 1, 1, {&x, big + 1}, {&x, 1}, &x);
+        }) == "matmul: a size of 2147483649 exceeds BLAS's index");
+  CHECK(error_of([&] { gemm<float>(0, big, 0, {&x, 1}, {&x, 1}, &x); }) != "");
+}
+
+TEST_CASE_TEMPLATE("gemm: the same bits for any number of threads", T, float, double) {
+  const int before = threads();
+  std::mt19937 generator(5);
+  for (int repeat = 0; repeat < 60; ++repeat) {
+    int64_t m = 1 + generator() % 400, n = 1 + generator() % 400, k = 1 + generator() % 500;
+    if (repeat % 10 == 8) m = 1, n *= 20;
+    if (repeat % 10 == 9) n = 1, m *= 20;
+    const bool a_transposed = generator() % 2, b_transposed = generator() % 2;
+    const auto a = numbers<T>(m * k, 1), b = numbers<T>(k * n, 2);
+    std::vector<std::vector<T>> results;
+    for (int n_threads : {1, 2, 3}) {
+      set_threads(n_threads);
+      std::vector<T>& c = results.emplace_back(size_t(m * n));
+      gemm<T>(m, n, k, {a.data(), a_transposed ? m : k, a_transposed}, {b.data(), b_transposed ? k : n, b_transposed},
+              c.data());
+    }
+    CAPTURE(m);
+    CAPTURE(n);
+    CAPTURE(k);
+    const bool equal = results[0] == results[1] && results[0] == results[2];
+    CHECK(equal);
+  }
+  set_threads(before);
+}
+
+TEST_CASE("gemm: the steady state asks the system for no memory") {
+  const auto a = numbers<float>(100 * 64, 1), b = numbers<float>(64 * 64, 2);
+  std::vector<float> c(100 * 64);
+  const auto step = [&] {
+    gemm<float>(100, 64, 64, {a.data(), 64}, {b.data(), 64, true}, c.data());
+    gemm<float>(100, 1, 64, {a.data(), 64}, {b.data(), 64}, c.data());
+  };
+  step();
+  const int64_t before = pool::system_requests();
+  for (int i = 0; i < 100; ++i) step();
+#ifndef __SANITIZE_ADDRESS__
+  CHECK(pool::system_requests() == before);
+#endif
+}
+
+TEST_CASE_TEMPLATE("transpose: every element, whatever the sizes", T, float, double) {
+  for (int64_t rows : {0, 1, 7, 8, 9, 16, 31})
+    for (int64_t columns : {0, 1, 5, 8, 15, 24, 33})
+      for (int64_t stride : {columns, columns + 3}) {
+        const auto x = numbers<T>(rows * stride, 4);
+        std::vector<T> out(size_t(rows * columns));
+        kernel::transpose(x.data(), rows, columns, out.data(), stride);
+        bool equal = true;
+        for (int64_t i = 0; i < rows; ++i)
+          for (int64_t j = 0; j < columns; ++j) equal &= out[size_t(j * rows + i)] == x[size_t(i * stride + j)];
+        CHECK(equal);
+      }
+}
+
+TEST_CASE_TEMPLATE("sums: exact on whole numbers, at every length", T, float, double) {
+  for (int64_t n : {0, 1, 3, 4, 63, 64, 65, 1000, 4096, 4097, 100000}) {
+    std::vector<T> x(size_t(n), T(0)), ones(size_t(n), T(1));
+    for (int64_t i = 0; i < n; ++i) x[size_t(i)] = T(i % 16);
+    double s = 0, q = 0;
+    for (T e : x) s += double(e), q += double(e * e);
+    CHECK(kernel::sum(x.data(), n) == s);
+    CHECK(kernel::dot(x.data(), ones.data(), n) == s);
+    CHECK(kernel::sum_of_squares(x.data(), n) == q);
+  }
+}
+
+TEST_CASE("sums: beyond the range of float, and NaN") {
+  std::vector<float> x(5000, 1e30f);
+  CHECK(kernel::sum_of_squares(x.data(), 5000) == doctest::Approx(5000e60));
+  CHECK(kernel::sum(std::vector<float>(5000, 3e38f).data(), 5000) == doctest::Approx(5000 * 3e38));
+  std::fill(x.begin(), x.end(), 1e-30f);
+  CHECK(kernel::sum_of_squares(x.data(), 5000) == doctest::Approx(5000e-60));
+  x[4500] = NAN;
+  CHECK(std::isnan(kernel::sum_of_squares(x.data(), 5000)));
+  CHECK(std::isnan(kernel::sum(x.data(), 5000)));
+  x[4500] = INFINITY;
+  CHECK(kernel::sum_of_squares(x.data(), 5000) == INFINITY);
+}
+
+TEST_CASE_TEMPLATE("sum_rows and add_row", T, float, double) {
+  for (int64_t rows : {0, 1, 4, 7})
+    for (int64_t columns : {0, 1, 5, 1030}) {
+      std::vector<T> x(size_t(rows * columns), T(0)), row(size_t(columns), T(0)), sums(size_t(columns), T(9));
+      for (size_t i = 0; i < x.size(); ++i) x[i] = T(i % 10);
+      for (size_t j = 0; j < row.size(); ++j) row[j] = T(j % 3);
+      kernel::add_row(row.data(), rows, columns, x.data());
+      kernel::sum_rows(x.data(), rows, columns, sums.data());
+      bool equal = true;
+      for (int64_t j = 0; j < columns; ++j) {
+        T s = 0;
+        for (int64_t i = 0; i < rows; ++i) s += T((i * columns + j) % 10) + row[size_t(j)];
+        equal &= s == sums[size_t(j)];
+      }
+      CHECK(equal);
+    }
+}
