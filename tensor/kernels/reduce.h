@@ -4,49 +4,66 @@
 #include <algorithm>  // min, fill
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 
 namespace fathom::kernel {
 
-// term(0) + ... + term(n - 1), added in A.
-template <class A, class F>
-A sum_block(int64_t n, F term) {
-  const int64_t q = n / 4;
-  A s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-#pragma omp simd reduction(+ : s0, s1, s2, s3)
-  for (int64_t i = 0; i < q; ++i) {
-    s0 += term(i);
-    s1 += term(q + i);
-    s2 += term(2 * q + i);
-    s3 += term(3 * q + i);
-  }
-  for (int64_t i = 4 * q; i < n; ++i) s0 += term(i);
-  return (s0 + s1) + (s2 + s3);
+template <class T>
+using Lane [[gnu::vector_size(64)]] = T;
+template <class T>
+Lane<T> load(const T* x) {
+  Lane<T> lane;
+  std::memcpy(&lane, x, sizeof(lane));
+  return lane;
 }
 
-// The sum of term(i, A) over i < n, where A is T within blocks and double between them. A block that leaves float's
-// range at either end is added again in double.
+// The sum of f(x[i], y[i]) over i < n, added in T.
 template <class T, class F>
-double sum_terms(int64_t n, F term) {
+T sum_block(const T* x, const T* y, int64_t n, F f) {
+  constexpr int64_t w = 64 / sizeof(T);
+  Lane<T> s0{}, s1{}, s2{}, s3{};
+  int64_t i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) {
+    s0 += f(load(x + i), load(y + i));
+    s1 += f(load(x + i + w), load(y + i + w));
+    s2 += f(load(x + i + 2 * w), load(y + i + 2 * w));
+    s3 += f(load(x + i + 3 * w), load(y + i + 3 * w));
+  }
+  for (; i + w <= n; i += w) s0 += f(load(x + i), load(y + i));
+  s0 = (s0 + s1) + (s2 + s3);
+  T lanes[w];
+  std::memcpy(lanes, &s0, sizeof(lanes));
+  for (int64_t half = w / 2; half > 0; half /= 2)
+    for (int64_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+  T total = lanes[0];
+  for (; i < n; ++i) total += f(x[i], y[i]);
+  return total;
+}
+
+// The same in T within blocks and in double between them. A block that leaves float's range at either end is added
+// again in double.
+template <class T, class F>
+double sum_of(const T* x, const T* y, int64_t n, F f) {
   constexpr int64_t block = 4096;
   double total = 0;
   for (int64_t begin = 0; begin < n; begin += block) {
-    const int64_t size = std::min(block, n - begin);
-    const T s = sum_block<T>(size, [=](int64_t i) { return term(begin + i, T{}); });
-    const T magnitude = std::abs(s);
+    const int64_t end = std::min(begin + block, n);
+    const T s = sum_block(x + begin, y + begin, end - begin, f), magnitude = std::abs(s);
     if (sizeof(T) == 8 || (magnitude > T(1e-20) && magnitude <= std::numeric_limits<T>::max())) total += double(s);
-    else total += sum_block<double>(size, [=](int64_t i) { return term(begin + i, double{}); });
+    else
+      for (int64_t i = begin; i < end; ++i) total += f(double(x[i]), double(y[i]));
   }
   return total;
 }
 
 template <class T>
 double sum(const T* x, int64_t n) {
-  return sum_terms<T>(n, [=]<class A>(int64_t i, A) { return A(x[i]); });
+  return sum_of(x, x, n, [](auto a, auto) { return a; });
 }
 template <class T>
 double dot(const T* x, const T* y, int64_t n) {
-  return sum_terms<T>(n, [=]<class A>(int64_t i, A) { return A(x[i]) * A(y[i]); });
+  return sum_of(x, y, n, [](auto a, auto b) { return a * b; });
 }
 template <class T>
 double sum_of_squares(const T* x, int64_t n) {
