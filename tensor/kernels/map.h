@@ -62,7 +62,7 @@ using Same = T;
 
 // A tensor for the result: the buffer of an input that nobody else holds, else a new one.
 template <class... In>
-Tensor result(const char* op, Dtype dtype, In&... in) {
+Tensor result([[maybe_unused]] const char* op, Dtype dtype, In&... in) {
   const Shape& first = std::get<0>(std::tie(in...)).shape();
   if (((in.shape() == first) && ...)) {
     Tensor out;

@@ -1,0 +1,115 @@
+#include "fathom/tensor/kernels/map.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "tests/support.h"
+
+using namespace fathom;
+
+namespace {
+
+Tensor counting(const Shape& shape, Dtype dtype) {  // 0, 1, 2, ...
+  const Tensor x(shape, dtype);
+  visit(dtype, [&]<class T>(T) {
+    for (int64_t i = 0; i < x.numel(); ++i) x.data<T>()[i] = T(i);
+  });
+  return x;
+}
+constexpr auto subtract = [](auto a, auto b) { return a - b; };
+
+}  // namespace
+
+TEST_CASE("map: contiguous, strided, broadcast, in f32, f64 and i64") {
+  for (Dtype dtype : {f32, f64, i64}) {
+    const Tensor x = counting({3, 4}, dtype), xt = x.view({4, 3}, {1, 4}), row = counting({4}, dtype);
+    const auto run = [&](const Tensor& a, const Tensor& b) { return kernel::map_numbers("sub", subtract, a, b); };
+    CHECK(run(x, x).to_vector() == std::vector<double>(12, 0));
+    CHECK(run(xt, xt).to_vector() == std::vector<double>(12, 0));
+    CHECK(run(x, row).to_vector() == std::vector<double>{0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8});
+    CHECK(run(row, x).to_vector() == std::vector<double>{0, 0, 0, 0, -4, -4, -4, -4, -8, -8, -8, -8});
+    CHECK(run(xt, counting({3}, dtype)).to_vector() == std::vector<double>{0, 3, 6, 1, 4, 7, 2, 5, 8, 3, 6, 9});
+    const Tensor outer = run(counting({2, 1}, dtype), counting({1, 3}, dtype));
+    CHECK(outer.shape() == Shape{2, 3});
+    CHECK(outer.to_vector() == std::vector<double>{0, -1, -2, 1, 0, -1});
+    CHECK(run(x, counting({}, dtype)).to_vector() == x.to_vector());
+    CHECK(run(Tensor({0, 4}, dtype), row).shape() == Shape{0, 4});
+    CHECK(run(counting({}, dtype), counting({}, dtype)).shape() == Shape{});
+  }
+}
+
+TEST_CASE("map: large tensors, shared among threads") {
+  const Tensor x = counting({100001}, f64);
+  const Tensor y = kernel::map(
+      "double", [](auto e) { return e + e; }, x);
+  bool equal = true;
+  for (int64_t i = 0; i < x.numel(); ++i) equal &= y.data<double>()[i] == 2 * double(i);
+  CHECK(equal);
+}
+
+TEST_CASE("map: the functions of vector_math.h keep their accuracy and their special values") {
+  const Tensor x = kernel::map(
+      "shift", [](auto e) { return (e - 500) / 50; }, counting({1000}, f64));
+  const Tensor y = kernel::map(
+      "tanh", [](auto e) { return std::tanh(e); }, x);
+  double worst = 0;
+  for (int64_t i = 0; i < 1000; ++i)
+    worst = std::max(worst, std::abs(y.data<double>()[i] - std::tanh(x.data<double>()[i])));
+  CHECK(worst < 1e-15);
+  const Tensor special = kernel::full({3}, NAN, f32);
+  special.data<float>()[1] = INFINITY;
+  const Tensor e = kernel::map(
+      "exp", [](auto v) { return std::exp(v); }, special);
+  CHECK(std::isnan(e.data<float>()[0]));
+  CHECK(e.data<float>()[1] == INFINITY);
+}
+
+TEST_CASE("map: the buffer of an input that dies is taken") {
+  Tensor x = counting({8}, f32);
+  const float* before = x.data<float>();
+  const Tensor y = kernel::map(
+      "negate", [](auto e) { return -e; }, std::move(x));
+  CHECK(y.data<float>() == before);
+  const Tensor z = kernel::map(
+      "negate", [](auto e) { return -e; }, y);
+  CHECK(z.data<float>() != before);
+  CHECK(y.to_vector()[3] == -3);
+}
+
+TEST_CASE("map: dtypes") {
+  const Tensor a = counting({2}, f32), b = counting({2}, f64), k = counting({2}, i64), c = counting({2}, boolean);
+  const auto run = [&](const Tensor& p, const Tensor& q) {
+    return error_of([&] { kernel::map_numbers("sub", subtract, p, q); });
+  };
+  CHECK(run(a, b) == "sub: dtypes differ: f32 and f64; convert with .to(f32)");
+  CHECK(run(k, b) == "sub: dtypes differ: i64 and f64; convert with .to(f64)");
+  CHECK(run(c, c) == "sub: not defined for boolean tensors; convert with .to(i64) or .to(f32)");
+  CHECK(error_of([&] {
+          kernel::map(
+              "exp", [](auto e) { return e; }, k);
+        }) == "exp: needs a floating tensor, got i64; convert with .to(f32)");
+  CHECK(error_of([&] { a.data<double>(); }) == "data: asked for f64, the tensor is f32");
+  CHECK(error_of([&] { a.item(); }) == "item: the tensor has shape (2), not one element");
+  CHECK(error_of([&] { Tensor().shape(); }) ==
+        "tensor: it is undefined (made by the default constructor, or an absent gradient)");
+}
+
+TEST_CASE("copy: converts, broadcasts, walks strides") {
+  const Tensor x = counting({2, 3}, i64), out({3, 2}, f32);
+  kernel::copy(x, out.view({2, 3}, {1, 2}));
+  CHECK(out.to_vector() == std::vector<double>{0, 3, 1, 4, 2, 5});
+  const Tensor wide({2, 3}, f64);
+  kernel::copy(counting({3}, f32), wide);
+  CHECK(wide.to_vector() == std::vector<double>{0, 1, 2, 0, 1, 2});
+  const Tensor flags({3}, boolean);
+  kernel::copy(counting({3}, f32), flags);
+  CHECK(flags.to_vector<int64_t>() == std::vector<int64_t>{0, 1, 1});
+  kernel::copy(Tensor({0, 2}, f32), Tensor({0, 2}, f32));
+  const Tensor twin = kernel::clone(x.view({3, 2}, {1, 3}));
+  CHECK(twin.is_contiguous());
+  CHECK(twin.to_vector() == std::vector<double>{0, 3, 1, 4, 2, 5});
+  const int64_t big = (int64_t{1} << 53) + 1;
+  const Tensor exact({1}, i64);
+  *exact.data<int64_t>() = big;
+  CHECK(exact.item<int64_t>() == big);
+}
