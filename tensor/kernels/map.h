@@ -79,7 +79,7 @@ Tensor result([[maybe_unused]] const char* op, Dtype dtype, In&... in) {
 // f on each element. Throws Error on inputs of different dtypes, naming both.
 [[noreturn]] void dtypes_differ(const char* op, Dtype a, Dtype b);
 template <class First, class... Rest>
-void check_dtypes(const char* op, const First& first, const Rest&... rest) {
+void check_dtypes([[maybe_unused]] const char* op, const First& first, const Rest&... rest) {
   ((rest.dtype() != first.dtype() ? dtypes_differ(op, first.dtype(), rest.dtype()) : void()), ...);
 }
 template <class T, class F, class... In>
