@@ -66,8 +66,7 @@ class Tensor {
  public:
   Tensor() = default;  // undefined
   // Numbers not yet written. Throws Error, before allocating, when the shape is negative or too large.
-  Tensor(const Shape& shape, Dtype dtype)
-      : body_(new Body(dtype, true, 0, Ref(Storage::make(checked_bytes(shape, dtype))), shape, row_major(shape))) {}
+  Tensor(const Shape& shape, Dtype dtype) : Tensor(shape, dtype, checked_bytes(shape, dtype)) {}
 
   bool defined() const { return bool(body_); }
   const Shape& shape() const { return body().shape; }
@@ -168,6 +167,9 @@ class Tensor {
   void set_history(History* history) const { body_->history = Ref(history); }
 
  private:
+  Tensor(const Shape& shape, Dtype dtype, size_t bytes)
+      : body_(new Body(dtype, true, 0, Ref(Storage::make(bytes)), shape, row_major(shape))) {}
+
   struct Body : pool::Pooled {
     uint32_t refs = 0;
     uint32_t thread = thread_number();

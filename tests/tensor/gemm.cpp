@@ -116,6 +116,7 @@ TEST_CASE_TEMPLATE("gemm: the same bits for any number of threads", T, float, do
   set_threads(before);
 }
 
+#ifndef __SANITIZE_ADDRESS__
 TEST_CASE("gemm: the steady state asks the system for no memory") {
   const auto a = numbers<float>(100 * 64, 1), b = numbers<float>(64 * 64, 2);
   std::vector<float> c(100 * 64);
@@ -126,10 +127,9 @@ TEST_CASE("gemm: the steady state asks the system for no memory") {
   step();
   const int64_t before = pool::system_requests();
   for (int i = 0; i < 100; ++i) step();
-#ifndef __SANITIZE_ADDRESS__
   CHECK(pool::system_requests() == before);
-#endif
 }
+#endif
 
 TEST_CASE_TEMPLATE("transpose: every element, whatever the sizes", T, float, double) {
   for (int64_t rows : {0, 1, 7, 8, 9, 16, 31})
