@@ -46,6 +46,27 @@ Matrix<T> columns_from(Matrix<T> x, int64_t column) {
   return {x.data + column * (x.transposed ? x.stride : 1), x.stride, x.transposed};
 }
 
+// out (4) = a (4, k) x (k)
+template <class T>
+void four_dots(const T* a, int64_t stride, const T* x, int64_t k, T* out) {
+  constexpr int64_t w = 64 / sizeof(T);
+  Lane<T> s0{}, s1{}, s2{}, s3{};
+  int64_t p = 0;
+  for (; p + w <= k; p += w) {
+    const Lane<T> v = load(x + p);
+    s0 += load(a + p) * v;
+    s1 += load(a + stride + p) * v;
+    s2 += load(a + 2 * stride + p) * v;
+    s3 += load(a + 3 * stride + p) * v;
+  }
+  out[0] = sum_lanes<T>(s0);
+  out[1] = sum_lanes<T>(s1);
+  out[2] = sum_lanes<T>(s2);
+  out[3] = sum_lanes<T>(s3);
+  for (; p < k; ++p)
+    for (int r = 0; r < 4; ++r) out[r] += a[r * stride + p] * x[p];
+}
+
 // y (rows) = a (rows, k) x (k), elements of x and y being a step apart. OpenBLAS's kernel for it asks for memory.
 template <class T>
 void matrix_vector(int64_t rows, int64_t k, Matrix<T> a, const T* x, int64_t x_step, T* y, int64_t y_step,
@@ -56,10 +77,14 @@ void matrix_vector(int64_t rows, int64_t k, Matrix<T> a, const T* x, int64_t x_s
     x = dense.data();
   }
   if (!a.transposed) {
-    for (int64_t i = 0; i < rows; ++i) {
-      const T s = T(dot(a.data + i * a.stride, x, k));
-      y[i * y_step] = accumulate ? y[i * y_step] + s : s;
+    const auto put = [=](int64_t i, T s) { y[i * y_step] = accumulate ? y[i * y_step] + s : s; };
+    int64_t i = 0;
+    for (; i + 4 <= rows; i += 4) {
+      T s[4];
+      four_dots(a.data + i * a.stride, a.stride, x, k, s);
+      for (int r = 0; r < 4; ++r) put(i + r, s[r]);
     }
+    for (; i < rows; ++i) put(i, T(dot(a.data + i * a.stride, x, k)));
     return;
   }
   constexpr int64_t strip = 512;

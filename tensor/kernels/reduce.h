@@ -18,6 +18,15 @@ Lane<T> load(const T* x) {
   return lane;
 }
 
+template <class T>
+T sum_lanes(Lane<T> lane) {
+  T x[64 / sizeof(T)];
+  std::memcpy(x, &lane, sizeof(lane));
+  for (size_t half = 32 / sizeof(T); half > 0; half /= 2)
+    for (size_t l = 0; l < half; ++l) x[l] += x[l + half];
+  return x[0];
+}
+
 // The sum of f(x[i], y[i]) over i < n, added in T.
 template <class T, class F>
 T sum_block(const T* x, const T* y, int64_t n, F f) {
@@ -31,12 +40,7 @@ T sum_block(const T* x, const T* y, int64_t n, F f) {
     s3 += f(load(x + i + 3 * w), load(y + i + 3 * w));
   }
   for (; i + w <= n; i += w) s0 += f(load(x + i), load(y + i));
-  s0 = (s0 + s1) + (s2 + s3);
-  T lanes[w];
-  std::memcpy(lanes, &s0, sizeof(lanes));
-  for (int64_t half = w / 2; half > 0; half /= 2)
-    for (int64_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-  T total = lanes[0];
+  T total = sum_lanes<T>((s0 + s1) + (s2 + s3));
   for (; i < n; ++i) total += f(x[i], y[i]);
   return total;
 }
@@ -67,7 +71,7 @@ double dot(const T* x, const T* y, int64_t n) {
 }
 template <class T>
 double sum_of_squares(const T* x, int64_t n) {
-  return dot(x, x, n);
+  return sum_of(x, x, n, [](auto a, auto) { return a * a; });
 }
 
 // sums (columns) = the sum of the rows of x (rows, columns).
