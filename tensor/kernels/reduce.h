@@ -20,11 +20,16 @@ Lane<T> load(const T* x) {
 
 template <class T>
 T sum_lanes(Lane<T> lane) {
-  T x[64 / sizeof(T)];
-  std::memcpy(x, &lane, sizeof(lane));
-  for (size_t half = 32 / sizeof(T); half > 0; half /= 2)
-    for (size_t l = 0; l < half; ++l) x[l] += x[l + half];
-  return x[0];
+  using Half [[gnu::vector_size(32)]] = T;
+  using Quarter [[gnu::vector_size(16)]] = T;
+  Half halves[2];
+  std::memcpy(halves, &lane, sizeof(lane));
+  halves[0] += halves[1];
+  Quarter quarters[2];
+  std::memcpy(quarters, halves, sizeof(quarters));
+  const Quarter q = quarters[0] + quarters[1];
+  if constexpr (sizeof(T) == 4) return (q[0] + q[2]) + (q[1] + q[3]);
+  else return q[0] + q[1];
 }
 
 // The sum of f(x[i], y[i]) over i < n, added in T.
