@@ -1,0 +1,27 @@
+// Hooks on a tensor's gradient.
+#pragma once
+#include "fathom/autograd/node.h"
+
+namespace fathom {
+
+// The watch on x's node. Throws Error, naming the op, when x is not on the tape.
+Watch& watch(const char* op, const Tensor& x);
+
+// f(g) is called with the gradient of x, complete, whenever backward() or grad() passes it. A tensor that f returns
+// takes its place; f may return nothing.
+template <class F>
+void register_hook(const Tensor& x, F f) {
+  struct FHook final : Hook {
+    F f;
+    explicit FHook(F g) : f(std::move(g)) {}
+    Tensor operator()(const Tensor& g) override {
+      if constexpr (std::is_void_v<std::invoke_result_t<F&, const Tensor&>>) return f(g), Tensor();
+      else return f(g);
+    }
+  };
+  auto* at = &watch("register_hook", x).hooks;
+  while (*at) at = &(*at)->next;
+  *at = std::make_unique<FHook>(std::move(f));
+}
+
+}  // namespace fathom

@@ -1,0 +1,93 @@
+// A fused op: the gradients of its inputs share work, so it has one rule for all of them in each mode, written as
+// kernels. Higher orders differentiate its composition, which computes the same with ops.
+#pragma once
+#include "fathom/autograd/ops/views.h"
+#include "fathom/autograd/record.h"
+#include "fathom/autograd/slice.h"
+
+namespace fathom {
+
+// vjp(g, wanted, x) is the array of the N cotangents, undefined where not wanted; jvp(t, x) the tangent of y, with
+// t[i] undefined where input i has none; compose(x) the value by ops. x are the inputs, checked for in-place changes.
+// The lambdas may capture what the op made for itself and nobody else can reach; y itself is not of that kind, see
+// `keep`. Requires: no rule reads the tape.
+template <size_t N, class Vjp, class Jvp, class Compose>
+struct JointNode final : Node {
+  using Inputs = std::array<Tensor, N>;
+  struct Rules {
+    Vjp vjp;
+    Jvp jvp;
+    Compose compose;
+  };
+  std::array<Ref<History>, N> refs;
+  std::array<Kept, N> kept;
+  std::unique_ptr<Rules> rules;
+
+  JointNode(const char* op, const Tensor& y, const Inputs& x, Rules r)
+      : Node(op, y.shape(), y.dtype()),
+        refs(each<Ref<History>>([&](size_t i) { return Ref<History>(x[i].history()); })),
+        kept(each<Kept>([&](size_t i) { return Kept(x[i], false); })),
+        rules(new Rules(std::move(r))) {
+    take_inputs(refs);
+  }
+
+  void vjp(Tensor g, Wanted wanted, Cotangents& into) override {
+    check_not_consumed();
+    if (!recording()) {
+      Inputs gs = rules->vjp(std::move(g), wanted, inputs_kept());
+      for (size_t i = 0; i < N; ++i)
+        if (wanted[i]) into.add(*input(i), std::move(gs[i]));
+      return;
+    }
+    const auto [y, xs] = composed();
+    pool::vector<Tensor> gs = Slice(y, xs).vjp(std::move(g));
+    for (size_t i = 0; i < N; ++i)
+      if (wanted[i] && gs[i].defined()) into.add(*input(i), std::move(gs[i]));
+  }
+  Tensor jvp(Wanted wanted) override {
+    check_not_consumed();
+    Inputs ts;
+    bool any = false;
+    for (size_t i = 0; i < N; ++i)
+      if (wanted[i] && input(i)->flow.defined()) ts[i] = input(i)->flow, any = true;
+    if (!any) return {};
+    if (!recording()) return rules->jvp(ts, inputs_kept());
+    const auto [y, xs] = composed();
+    return Slice(y, xs).jvp(ts);
+  }
+
+ private:
+  template <class T, class F>
+  static std::array<T, N> each(F f) {
+    return [&]<size_t... I>(std::index_sequence<I...>) {
+      return std::array<T, N>{f(I)...};
+    }(std::make_index_sequence<N>());
+  }
+  Inputs inputs_kept() {
+    return each<Tensor>([&](size_t i) { return kept[i].get(*this); });
+  }
+  std::pair<Tensor, Inputs> composed() {
+    Inputs xs = inputs_kept();
+    for (Tensor& x : xs)
+      if (x.defined() && x.history()) x = identity(x);
+    return {rules->compose(xs), xs};
+  }
+  void give_back() override {
+    rules.reset();
+    for (Kept& k : kept) k.~Kept(), new (&k) Kept;
+    for (auto& ref : refs) ref = {};
+  }
+};
+
+template <size_t N, class Vjp, class Jvp, class Compose>
+Tensor record_joint(const char* name, Tensor y, const std::array<Tensor, N>& x, Vjp vjp, Jvp jvp, Compose compose) {
+  if (!recording()) return y;
+  for (const Tensor& each : x)
+    if (each.history()) {
+      y.set_history(new JointNode<N, Vjp, Jvp, Compose>(name, y, x, {std::move(vjp), std::move(jvp), std::move(compose)}));
+      break;
+    }
+  return y;
+}
+
+}  // namespace fathom

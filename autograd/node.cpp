@@ -1,0 +1,64 @@
+#include "fathom/autograd/node.h"
+
+#include "fathom/autograd/ops/arithmetic.h"
+#include "fathom/autograd/ops/reduce.h"
+#include "fathom/autograd/ops/views.h"
+#include "fathom/autograd/record.h"
+#include "fathom/tensor/kernels/map.h"
+
+namespace fathom {
+
+std::string describe(const Node& node) { return std::string(node.name) + " of shape " + to_string(node.shape); }
+
+void Node::consume() {
+  give_back();
+  inputs = {};
+  consumed = true;
+}
+
+void Node::already_consumed() const {
+  throw Error(std::string(name) + ": backward() has consumed this part of the tape; give the first call .retain_graph = true");
+}
+
+void accumulate(Tensor& into, Tensor more) {
+  into = into.defined() ? std::move(into) + std::move(more) : std::move(more);
+}
+
+void Leaf::receive(Tensor g) {
+  const NoGrad off;
+  if (grad.defined()) accumulate(grad, std::move(g));
+  else grad = g.owned() ? std::move(g) : kernel::clone(g);
+}
+
+void Cotangents::add(Node& input, Tensor g) {
+  if (g.shape() != input.shape) g = sum_to(std::move(g), input.shape);
+  receive(input, std::move(g));
+}
+
+Tensor expand_to(Tensor t, const Shape& shape) { return t.shape() == shape ? t : expand(t, shape); }
+
+Kept::Kept(const Tensor& x, bool is_output) : is_output_(is_output) {
+  if (!x.defined()) return;
+  Node* node = is_output ? nullptr : node_of(x);
+  shared_ = node && node->is_leaf() && node->trained;
+  value_ = shared_ ? x : x.alias();
+  version_ = x.storage().version;
+  if (shared_) return;
+  history_ = Ref<History>(node);
+  ++x.storage().kept;
+}
+
+Tensor Kept::with_history(Node& node) const {
+  Tensor x = value_.alias();
+  x.set_history(is_output_ ? &node : history_.get());
+  return x;
+}
+
+void Kept::changed(const Node& node) const {
+  const char* by = value_.storage().changed_by;
+  throw Error(std::string(node.name) + ": needs its " + (is_output_ ? "output" : "input") + " of shape " +
+              to_string(value_.shape()) + ", which " + (by ? by : "an in-place op") + " has changed since (version " +
+              std::to_string(version_) + " was recorded, now it is " + std::to_string(value_.storage().version) + ")");
+}
+
+}  // namespace fathom

@@ -1,0 +1,123 @@
+// One recorded op. The tape is the list of this thread's living nodes in the order of their creation.
+//   1. An input is older than what was made of it: walking the list from new to old is a reverse topological order.
+//   2. Nodes own their inputs, never their outputs. The list owns nothing; a node leaves it when it dies.
+//   3. `flow` belongs to the walk whose number is in `walk`; between walks it is empty.
+#pragma once
+#include <memory>  // unique_ptr
+
+#include "fathom/tensor/tensor.h"
+
+namespace fathom {
+
+struct Node;
+template <class Signature>
+class FunctionRef;
+
+// Which inputs of a node a walk wants: those on its way, or, without flags, all that lead to a leaf.
+struct Wanted {
+  const Node* node;
+  const uint8_t* flags = nullptr;
+  bool operator[](size_t i) const;
+};
+
+// Where a rule's results go.
+class Cotangents {
+ public:
+  // g, of the input's shape or broadcast from it, is added to what flows into the input.
+  void add(Node& input, Tensor g);
+  // The input's flow becomes f(flow); an undefined flow is zero.
+  virtual void update(Node& input, FunctionRef<Tensor(Tensor)> f) = 0;
+
+ protected:
+  virtual void receive(Node& input, Tensor g) = 0;
+  ~Cotangents() = default;
+};
+
+struct Hook : pool::Pooled {
+  virtual ~Hook() = default;
+  virtual Tensor operator()(const Tensor& g) = 0;  // an undefined result leaves g as it is
+  std::unique_ptr<Hook> next;
+};
+
+// What a user asked to see of a node's cotangent.
+struct Watch : pool::Pooled {
+  std::unique_ptr<Hook> hooks;
+  bool retain_grad = false;
+  Tensor grad;
+};
+
+struct Node : History {
+  const char* name;
+  Shape shape;  // of the output
+  Dtype dtype;
+  bool trained = false;   // leads to a leaf that wants a gradient (an anchor does not)
+  bool consumed = false;  // backward() has given back what the rules held
+  uint32_t mark = 0;      // scratch of Slice
+  uint32_t walk = 0;
+  std::span<Ref<History>> inputs;
+  Node *older, *newer = nullptr;
+  Tensor flow;  // cotangent or tangent
+  std::unique_ptr<Watch> watch;
+
+  Node(const char* op, const Shape& s, Dtype t) : name(op), shape(s), dtype(t), older(newest) {
+    if (newest) newest->newer = this;
+    newest = this;
+    ++live;
+  }
+  ~Node() override {
+    if (older) older->newer = newer;
+    (newer ? newer->older : newest) = older;
+    --live;
+  }
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  Node* input(size_t i) const { return static_cast<Node*>(inputs[i].get()); }
+  bool is_leaf() const { return inputs.empty() && !consumed; }
+  // Sets the inputs and what follows from them. Requires: the refs live as long as the node.
+  void take_inputs(std::span<Ref<History>> refs) {
+    inputs = refs;
+    for (const auto& ref : refs) trained |= ref && static_cast<Node*>(ref.get())->trained;
+  }
+
+  virtual void vjp(Tensor, Wanted, Cotangents&) {}
+  virtual Tensor jvp(Wanted) { return {}; }  // of the inputs' flows; undefined where no wanted input has one
+  void consume();                            // gives back what only the rules still hold
+  void check_not_consumed() const {
+    if (consumed) already_consumed();
+  }
+
+  inline static constinit thread_local Node* newest = nullptr;
+  inline static constinit thread_local int64_t live = 0;  // on this thread, for tests
+
+ protected:
+  virtual void give_back() {}
+
+ private:
+  [[noreturn]] void already_consumed() const;
+};
+
+inline bool Wanted::operator[](size_t i) const {
+  if (flags) return flags[i];
+  return node->inputs[i] && node->input(i)->trained;
+}
+
+// A tensor whose gradient is wanted; or, untrained, an anchor: a place on the tape that only a walk that names it sees.
+struct Leaf final : Node {
+  Tensor grad;  // alone on its buffer
+  Leaf(const Tensor& x, bool is_trained) : Node(is_trained ? "leaf" : "anchor", x.shape(), x.dtype()) {
+    trained = is_trained;
+  }
+  void receive(Tensor g);
+};
+
+inline Node* node_of(const Tensor& x) { return static_cast<Node*>(x.history()); }
+inline Ref<Node> share(Node* node) { return Ref<Node>(node); }
+
+// into + more; an undefined tensor is zero.
+void accumulate(Tensor& into, Tensor more);
+
+// The name of a tensor in an error: its op and shape.
+std::string describe(const Node& node);
+
+}  // namespace fathom

@@ -1,0 +1,20 @@
+// Ops whose derivatives share work: first order in both modes by kernels, higher orders by composition.
+#pragma once
+#include "fathom/tensor/random.h"
+#include "fathom/tensor/tensor.h"
+
+namespace fathom {
+
+Tensor softmax(Tensor x, int64_t d = -1);
+Tensor log_softmax(Tensor x, int64_t d = -1);
+// (x - mean) / sqrt(var + eps) * weight + bias over the last axis (Ba et al. 2016); weight and bias (n) or undefined.
+Tensor layer_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
+// The mean of (a - b)^2.
+Tensor mse_loss(const Tensor& a, const Tensor& b);
+// The mean of -sum_k q_k log softmax(logits)_k over the rows; logits (..., classes), labels (...) i64,
+// q = (1 - smoothing) onehot(label) + smoothing / classes.
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double label_smoothing = 0);
+// Each element is zero with probability p, else scaled by 1 / (1 - p) (Srivastava et al. 2014).
+Tensor dropout(Tensor x, double p, Rng& rng = default_rng());
+
+}  // namespace fathom

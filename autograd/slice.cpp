@@ -1,0 +1,120 @@
+#include "fathom/autograd/slice.h"
+
+#include <algorithm>
+
+#include "fathom/autograd/record.h"
+#include "fathom/tensor/parallel.h"  // FunctionRef
+
+namespace fathom {
+namespace {
+
+pool::vector<Node*> nodes_of(std::span<const Tensor> xs) {
+  pool::vector<Node*> nodes;
+  for (const Tensor& x : xs) nodes.push_back(node_of(x));
+  return nodes;
+}
+
+}  // namespace
+
+Slice::Slice(const Tensor& y, std::span<const Tensor> xs) : Slice(node_of(y), nodes_of(xs)) {}
+
+Slice::Slice(Node* y, std::span<Node* const> xs) : y_(y), reached_(xs.size(), 0) {
+  const uint32_t x_not_met = ++epoch_, x_met = ++epoch_, leads_to_y = ++epoch_, comes_from_x = ++epoch_;
+  size_t ahead = 0;
+  for (Node* x : xs) {
+    xs_.emplace_back(x);
+    if (x && std::exchange(x->mark, x_not_met) != x_not_met) ++ahead;
+  }
+  if (!y) return;
+  const auto meet = [&](Node& node) { node.mark = node.mark == x_not_met || node.mark == x_met ? x_met : leads_to_y; };
+  meet(*y);
+  for (Node* node = y; node && ahead; node = node->older) {
+    const bool is_x = node->mark == x_met;
+    ahead -= is_x || node->mark == x_not_met;
+    if (!is_x && node->mark != leads_to_y) continue;
+    if (!is_x) node->check_not_consumed();
+    steps_.push_back({share(node), 0, is_x, false});
+    for (const auto& input : node->inputs)
+      if (input) meet(*static_cast<Node*>(input.get()));
+  }
+  for (size_t i = 0; i < xs.size(); ++i) reached_[i] = xs[i] && xs[i]->mark == x_met;
+  std::reverse(steps_.begin(), steps_.end());
+  for (Step& step : steps_) {
+    step.flags = uint32_t(flags_.size());
+    for (size_t i = 0; i < step.node->inputs.size(); ++i) {
+      const Node* input = step.node->input(i);
+      flags_.push_back(input && input->mark == comes_from_x);
+      step.inner |= flags_.back();
+    }
+    if (step.inner || step.is_x) step.node->mark = comes_from_x;
+  }
+  std::erase_if(steps_, [](const Step& step) { return !step.inner; });
+}
+
+// A walk over the slice that leaves no flow behind, also after an error.
+class Slice::Ebb : public Walk, public Cotangents {
+ public:
+  explicit Ebb(const Slice& slice) : slice_(slice) {}
+  ~Ebb() {
+    for (const Step& step : slice_.steps_) clear(*step.node);
+    for (const auto& x : slice_.xs_)
+      if (x) clear(*x);
+    if (slice_.y_) clear(*slice_.y_);
+  }
+  void update(Node& input, FunctionRef<Tensor(Tensor)> f) override {
+    Tensor& at = flow(input);
+    at = f(std::move(at));
+  }
+
+ private:
+  void receive(Node& input, Tensor g) override { accumulate(flow(input), std::move(g)); }
+  void clear(Node& node) const {
+    if (has_flow(node)) node.flow = {};
+  }
+  const Slice& slice_;
+};
+
+Tensor Slice::jvp(std::span<const Tensor> vs) const {
+  Ebb walk(*this);
+  for (size_t i = 0; i < xs_.size(); ++i)
+    if (reached_[i] && vs[i].defined()) accumulate(walk.flow(*xs_[i]), vs[i]);
+  for (const Step& step : steps_) {
+    Node& node = *step.node;
+    for (size_t i = 0; i < node.inputs.size(); ++i)
+      if (flags_[step.flags + i]) walk.flow(*node.input(i));
+    Tensor t = node.jvp(wanted(step));
+    Tensor& at = walk.flow(node);
+    if (t.defined()) accumulate(at, std::move(t));
+  }
+  return y_ ? walk.flow(*y_) : Tensor();
+}
+
+pool::vector<Tensor> Slice::vjp(Tensor u, bool run_hooks) const {
+  Ebb walk(*this);
+  if (y_) walk.flow(*y_) = std::move(u);
+  for (size_t k = steps_.size(); k-- > 0;) {
+    const Step& step = steps_[k];
+    Node& node = *step.node;
+    Tensor& at = walk.flow(node);
+    if (!at.defined()) continue;
+    if (run_hooks && node.watch) at = watched(node, std::move(at));
+    node.vjp(step.is_x ? at : std::move(at), wanted(step), walk);
+    if (!step.is_x) walk.flow(node) = {};
+  }
+  pool::vector<Tensor> result;
+  for (size_t i = 0; i < xs_.size(); ++i) {
+    if (!reached_[i]) {
+      result.emplace_back();
+      continue;
+    }
+    Tensor& at = walk.flow(*xs_[i]);
+    if (run_hooks && at.defined() && xs_[i]->watch && !std::any_of(steps_.begin(), steps_.end(), [&](const Step& step) {
+          return step.node.get() == xs_[i].get();
+        }))
+      at = watched(*xs_[i], std::move(at));
+    result.push_back(at);
+  }
+  return result;
+}
+
+}  // namespace fathom

@@ -1,0 +1,44 @@
+// The part of the tape that leads from xs to y: the Jacobian dy/dxs as a linear operator, read off what was recorded;
+// nothing is executed again.
+#pragma once
+#include "fathom/autograd/walk.h"
+
+namespace fathom {
+
+class Slice {
+ public:
+  // Throws Error when backward() has consumed a node on the way. An x that y does not depend on is no error here: see
+  // `reaches`.
+  Slice(Node* y, std::span<Node* const> xs);
+  Slice(const Tensor& y, std::span<const Tensor> xs);
+
+  bool reaches(size_t i) const { return reached_[i]; }
+  const Node* y() const { return y_.get(); }
+  const Node& x(size_t i) const { return *xs_[i]; }
+
+  // J v, forward along the tape. An undefined v is zero. The result is undefined where y depends on no x.
+  Tensor jvp(std::span<const Tensor> vs) const;
+  Tensor jvp(const Tensor& v) const { return jvp(std::span(&v, 1)); }
+
+  // J^T u, back along the tape. A result is undefined where y does not depend on that x. Hooks are run where asked for.
+  pool::vector<Tensor> vjp(Tensor u, bool run_hooks = false) const;
+
+ private:
+  struct Step {
+    Ref<Node> node;
+    uint32_t flags;  // where its inputs' flags begin
+    bool is_x;
+    bool inner;  // it lies beyond an x: between two of them
+  };
+  Wanted wanted(const Step& step) const { return {step.node.get(), flags_.data() + step.flags}; }
+  class Ebb;
+
+  Ref<Node> y_;
+  pool::vector<Ref<Node>> xs_;
+  pool::vector<uint8_t> reached_;
+  pool::vector<Step> steps_;  // old to new
+  pool::vector<uint8_t> flags_;
+  inline static constinit thread_local uint32_t epoch_ = 0;
+};
+
+}  // namespace fathom
