@@ -20,7 +20,8 @@
 
 namespace fathom {
 
-using std::abs, std::cos, std::erf, std::exp, std::expm1, std::log, std::log1p, std::pow, std::sin, std::sqrt, std::tanh;
+using std::abs, std::cos, std::erf, std::exp, std::expm1, std::log, std::log1p, std::pow, std::sin, std::sqrt,
+    std::tanh;
 
 // A number in a formula: it takes the type of what it meets, so that 0.5 does not turn a float loop into a double one.
 struct Real {
@@ -32,15 +33,42 @@ consteval Real operator""_r(unsigned long long value) { return {double(value)}; 
 
 template <class X>
 concept Number = std::same_as<X, float> || std::same_as<X, double> || std::same_as<X, int64_t>;
-template <Number X> X operator+(Real c, X x) { return X(c.value) + x; }
-template <Number X> X operator-(Real c, X x) { return X(c.value) - x; }
-template <Number X> X operator*(Real c, X x) { return X(c.value) * x; }
-template <Number X> X operator/(Real c, X x) { return X(c.value) / x; }
-template <Number X> X operator+(X x, Real c) { return x + X(c.value); }
-template <Number X> X operator-(X x, Real c) { return x - X(c.value); }
-template <Number X> bool operator>(X x, Real c) { return x > X(c.value); }
-template <Number X> bool operator<(X x, Real c) { return x < X(c.value); }
-template <Number X> X pow(X x, Real c) { return std::pow(x, X(c.value)); }
+template <Number X>
+X operator+(Real c, X x) {
+  return X(c.value) + x;
+}
+template <Number X>
+X operator-(Real c, X x) {
+  return X(c.value) - x;
+}
+template <Number X>
+X operator*(Real c, X x) {
+  return X(c.value) * x;
+}
+template <Number X>
+X operator/(Real c, X x) {
+  return X(c.value) / x;
+}
+template <Number X>
+X operator+(X x, Real c) {
+  return x + X(c.value);
+}
+template <Number X>
+X operator-(X x, Real c) {
+  return x - X(c.value);
+}
+template <Number X>
+bool operator>(X x, Real c) {
+  return x > X(c.value);
+}
+template <Number X>
+bool operator<(X x, Real c) {
+  return x < X(c.value);
+}
+template <Number X>
+X pow(X x, Real c) {
+  return std::pow(x, X(c.value));
+}
 inline Tensor operator+(Real c, Tensor x) { return c.value + std::move(x); }
 inline Tensor operator-(Real c, Tensor x) { return c.value - std::move(x); }
 inline Tensor operator*(Real c, Tensor x) { return c.value * std::move(x); }
@@ -52,11 +80,26 @@ inline Tensor operator<(const Tensor& x, Real c) { return x < c.value; }
 inline Tensor pow(Tensor x, Real c) { return pow(std::move(x), c.value); }
 
 // The kinks. Both let a NaN through.
-template <Number T> T positive(T x) { return x < 0 ? T(0) : x; }
-template <Number T> T step(T x) { return x != x ? x : T(x > 0); }
-template <Number T> T where(bool c, T a, T b) { return c ? a : b; }
-template <Number T> T where(bool c, T a, Real b) { return c ? a : T(b.value); }
-template <Number T> T where(bool c, Real a, T b) { return c ? T(a.value) : b; }
+template <Number T>
+T positive(T x) {
+  return x < 0 ? T(0) : x;
+}
+template <Number T>
+T step(T x) {
+  return x != x ? x : T(x > 0);
+}
+template <Number T>
+T where(bool c, T a, T b) {
+  return c ? a : b;
+}
+template <Number T>
+T where(bool c, T a, Real b) {
+  return c ? a : T(b.value);
+}
+template <Number T>
+T where(bool c, Real a, T b) {
+  return c ? T(a.value) : b;
+}
 inline Tensor positive(Tensor x) { return relu(std::move(x)); }
 inline Tensor where(const Tensor& c, const Tensor& a, Real b) { return where(c, a, b.value); }
 inline Tensor where(const Tensor& c, Real a, const Tensor& b) { return where(c, a.value, b); }
@@ -97,7 +140,8 @@ Tensor slope_rule(const char* name, const Slope& slope, Tensor g, const std::arr
     };
     if (recording()) return formula(g, *kept[nth(R)]...);
     return kernel::map(name, formula, std::move(g), *kept[nth(R)]...);
-  }(std::make_index_sequence<size_t(__builtin_popcount(Mask))>());
+  }
+  (std::make_index_sequence<size_t(__builtin_popcount(Mask))>());
 }
 
 // y = f(x...) on each element of tensors that broadcast. slopes: one for each input, of the arguments (x..., y).
@@ -105,11 +149,12 @@ Tensor slope_rule(const char* name, const Slope& slope, Tensor g, const std::arr
 template <bool Numbers, class F, class... Slopes, class... In>
 Tensor pointwise_of(const char* name, F f, std::tuple<Slopes...> slopes, In... in) {
   constexpr size_t N = sizeof...(In);
-  constexpr unsigned masks[] = {reads<Slopes, N + 1>()...};
-  constexpr unsigned all = (reads<Slopes, N + 1>() | ...);
+  static constexpr unsigned masks[] = {reads<Slopes, N + 1>()...};
+  static constexpr unsigned all = (reads<Slopes, N + 1>() | ...);
   return [&]<size_t... I>(std::index_sequence<I...>) {
     unsigned needed = 0;
-    if (recording()) ((in.history() ? void(needed |= masks[I]) : void()), ...);
+    const bool recorded = recording() && (in.history() || ...);
+    if (recorded) ((in.history() ? void(needed |= masks[I]) : void()), ...);
     auto rules = std::tuple(wrt(in, [name, slope = std::get<I>(slopes)](Tensor g, const auto&... kept) {
       return slope_rule<masks[I]>(name, slope, std::move(g), std::array<const Tensor*, sizeof...(kept)>{&kept...});
     })...);
@@ -121,11 +166,12 @@ Tensor pointwise_of(const char* name, F f, std::tuple<Slopes...> slopes, In... i
       if constexpr (Numbers) return kernel::map_numbers(name, f, pass(std::integral_constant<size_t, I>(), in)...);
       else return kernel::map(name, f, pass(std::integral_constant<size_t, I>(), in)...);
     }();
-    if (needed == 0) return record(name, std::move(y), std::move(std::get<I>(rules))...);
+    if (!recorded) return y;
     const Tensor none;
     const Keep<N + 1> kept{{(needed >> I & 1 ? &in : &none)..., needed >> N & 1 ? nullptr : &none}};
     return record(name, std::move(y), kept, std::move(std::get<I>(rules))...);
-  }(std::index_sequence_for<In...>());
+  }
+  (std::index_sequence_for<In...>());
 }
 template <class F, class Slope>
 Tensor pointwise(const char* name, Tensor x, F f, Slope slope) {
@@ -148,8 +194,7 @@ Tensor pointwise_number(const char* name, Tensor a, Tensor b, F f, SlopeA slope_
 // y = value(x), linear in x: a tangent goes through the op itself, a cotangent through its transpose.
 template <class Value, class Transposed>
 Tensor linear_op(const char* name, Tensor x, Value value, Transposed transposed) {
-  auto rule = wrt(x, transposed,
-                  [=](const Tensor& t, const auto&...) { return linear_op(name, t, value, transposed); });
+  auto rule = wrt(x, transposed, [=](Tensor t) { return linear_op(name, std::move(t), value, transposed); });
   return record(name, value(std::move(x)), std::move(rule));
 }
 
@@ -157,15 +202,16 @@ Tensor linear_op(const char* name, Tensor x, Value value, Transposed transposed)
 template <class Value, class Left, class Right>
 Tensor bilinear_op(const char* name, const Tensor& a, const Tensor& b, Value value, Left left, Right right) {
   if (!recording()) return value(a, b);
-  return record(name, value(a, b), keep(kept_for(b, a), kept_for(a, b)),
-                wrt(a, [=](const Tensor& g, const Tensor&, const Tensor& y) { return left(g, y); },
-                    [=](const Tensor& t, const Tensor&, const Tensor& y) {
-                      return bilinear_op(name, t, y, value, left, right);
-                    }),
-                wrt(b, [=](const Tensor& g, const Tensor& x, const Tensor&) { return right(x, g); },
-                    [=](const Tensor& t, const Tensor& x, const Tensor&) {
-                      return bilinear_op(name, x, t, value, left, right);
-                    }));
+  return record(
+      name, value(a, b), keep(kept_for(b, a), kept_for(a, b)),
+      wrt(
+          a, [=](const Tensor& g, const Tensor&, const Tensor& y) { return left(g, y); },
+          [=](const Tensor& t, const Tensor&, const Tensor& y) { return bilinear_op(name, t, y, value, left, right); }),
+      wrt(
+          b, [=](const Tensor& g, const Tensor& x, const Tensor&) { return right(x, g); },
+          [=](const Tensor& t, const Tensor& x, const Tensor&) {
+            return bilinear_op(name, x, t, value, left, right);
+          }));
 }
 
 // y = view(x), a view of a part of x without history. Its transpose adds into that part of what flows into x: parts of
@@ -177,10 +223,11 @@ Tensor part_op(const char* name, const Tensor& x, View view);
 template <class View>
 Tensor add_to_part(Tensor x, const Tensor& g, View view) {
   auto to_x = wrt(x, [](Tensor t) { return t; });
-  auto to_g = wrt(g, [view](const Tensor& t) { return part_op("part", t, view); },
-                  [view, shape = x.shape(), dtype = x.dtype()](const Tensor& t) {
-                    return add_to_part(kernel::full(shape, 0, dtype), t, view);
-                  });
+  auto to_g = wrt(
+      g, [view](const Tensor& t) { return part_op("part", t, view); },
+      [view, shape = x.shape(), dtype = x.dtype()](const Tensor& t) {
+        return add_to_part(kernel::full(shape, 0, dtype), t, view);
+      });
   Tensor y = x.owned() ? x.alias() : Tensor();
   if (!y.defined()) y = kernel::clone(x);
   visit_floating("add_to_part", y.dtype(), [&]<class T>(T) {
@@ -201,9 +248,9 @@ struct PartNode final : Node {
   void vjp(Tensor g, Wanted wanted, Cotangents& into) override {
     check_not_consumed();
     if (!wanted[0]) return;
-    into.update(*input(0), [&](Tensor flow) {
-      if (!flow.defined()) flow = kernel::full(input(0)->shape, 0, dtype);
-      return add_to_part(std::move(flow), g, view);
+    into.update(*input(0), [&](Tensor at) {
+      if (!at.defined()) at = kernel::full(input(0)->shape, 0, dtype);
+      return add_to_part(std::move(at), g, view);
     });
   }
   Tensor jvp(Wanted wanted) override {

@@ -75,9 +75,9 @@ struct Node : History {
   Node* input(size_t i) const { return static_cast<Node*>(inputs[i].get()); }
   bool is_leaf() const { return inputs.empty() && !consumed; }
   // Sets the inputs and what follows from them. Requires: the refs live as long as the node.
-  void take_inputs(std::span<Ref<History>> refs) {
-    inputs = refs;
-    for (const auto& ref : refs) trained |= ref && static_cast<Node*>(ref.get())->trained;
+  void take_inputs(std::span<Ref<History>> list) {
+    inputs = list;
+    for (const auto& ref : list) trained |= ref && static_cast<Node*>(ref.get())->trained;
   }
 
   virtual void vjp(Tensor, Wanted, Cotangents&) {}

@@ -1,0 +1,53 @@
+// Changes in place: to the numbers, and, when recorded, to the tensor's history.
+#pragma once
+#include "fathom/autograd/ops/views.h"
+#include "fathom/autograd/record.h"
+#include "fathom/tensor/kernels/map.h"
+
+namespace fathom {
+
+// Throws Error when x must not be changed in place now: while recording, a leaf that requires grad; and, where the
+// change is recorded (x or other has a history), a view and what has living views.
+inline void check_in_place(const char* op, const Tensor& x, const History* other) {
+  if (!recording()) return;
+  const Node* node = node_of(x);
+  if (node && node->is_leaf() && node->trained)
+    throw Error(std::string(op) + ": a leaf of shape " + to_string(x.shape()) +
+                " that requires grad is changed in place; do it within a NoGrad scope");
+  const Storage& storage = x.storage();
+  if ((node || other) && storage.refs - storage.kept > 1)
+    throw Error(
+        std::string(op) + ": the tensor of shape " + to_string(x.shape()) +
+        " is a view or has living views; while recording only a tensor alone on its storage is changed in place");
+}
+
+template <class F, class Op, class... Y>
+Tensor& change_in_place_of(const char* op, Tensor& x, F f, Op recorded, const Y&... y) {
+  (kernel::check_dtypes(op, x, y), ...);
+  ((broadcast(op, x.shape(), y.shape()) != x.shape()
+        ? throw Error(std::string(op) + ": " + to_string(y.shape()) + " does not fit into " + to_string(x.shape()))
+        : void()),
+   ...);
+  const History* other = nullptr;
+  ((y.history() ? void(other = y.history()) : void()), ...);
+  check_in_place(op, x, other);
+  if (recording() && (x.history() || other)) {
+    const Tensor result = recorded(x, y...);
+    kernel::copy(result, x);
+    x.set_history(result.history());
+  } else {
+    visit_number(op, x.dtype(), [&]<class T>(T) { kernel::map_all<T>(f, x, x, y...); });
+  }
+  x.storage().changed(op);
+  return x;
+}
+template <class F, class Op>
+Tensor& change_in_place(const char* op, Tensor& x, const Tensor& y, F f, Op recorded) {
+  return change_in_place_of(op, x, f, recorded, y);
+}
+template <class F, class Op>
+Tensor& change_in_place(const char* op, Tensor& x, F f, Op recorded) {
+  return change_in_place_of(op, x, f, recorded);
+}
+
+}  // namespace fathom
