@@ -54,6 +54,7 @@ struct Node : History {
   bool consumed = false;  // backward() has given back what the rules held
   uint32_t mark = 0;      // scratch of Slice
   uint32_t walk = 0;
+  uint64_t number = ++last_number;  // in the order of creation
   std::span<Ref<History>> inputs;
   Node *older, *newer = nullptr;
   Tensor flow;  // cotangent or tangent
@@ -88,6 +89,7 @@ struct Node : History {
   }
 
   inline static constinit thread_local Node* newest = nullptr;
+  inline static constinit thread_local uint64_t last_number = 0;
   inline static constinit thread_local int64_t live = 0;  // on this thread, for tests
 
  protected:

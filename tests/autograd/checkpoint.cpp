@@ -1,0 +1,116 @@
+#include "fathom/autograd/checkpoint.h"
+
+#include <doctest/doctest.h>
+
+#include "fathom/autograd/create.h"
+#include "fathom/autograd/grad.h"
+#include "fathom/autograd/ops.h"
+#include "fathom/tensor/print.h"
+
+using namespace fathom;
+
+namespace {
+
+struct Case {
+  Tensor x = randn({3, 4}, {.dtype = f64, .requires_grad = true});
+  Tensor w = randn({4, 4}, {.dtype = f64, .requires_grad = true});
+};
+
+Tensor layer(const Tensor& x, const Tensor& w) { return tanh(matmul(x, w)) * x; }
+
+bool same(const Tensor& a, const Tensor& b) { return allclose(a, b, 1e-13, 1e-14); }
+
+}  // namespace
+
+TEST_CASE("checkpoint: the gradients of x and of a captured weight are those of the plain call") {
+  manual_seed(1);
+  Case c;
+  const auto [gx, gw] = grad(sum(square(layer(c.x, c.w))), {c.x, c.w});
+  const Tensor y = checkpoint([&](const Tensor& x) { return layer(x, c.w); }, c.x);
+  const auto [hx, hw] = grad(sum(square(y)), {c.x, c.w});
+  CHECK(same(gx, hx));
+  CHECK(same(gw, hw));
+  sum(square(y)).backward();
+  CHECK(same(gx, c.x.grad()));
+  CHECK(same(gw, c.w.grad()));
+}
+
+TEST_CASE("checkpoint: a tensor used inside and outside, and a computed tensor captured") {
+  manual_seed(2);
+  Case c;
+  const auto run = [&](auto call) {
+    const Tensor h = sin(c.x);
+    const Tensor y = call([=, w = c.w](const Tensor& x) { return layer(x, w) + h * 2; }, h);
+    return sum(y * h);
+  };
+  const auto plain = grad(run([](auto f, const Tensor& x) { return f(x); }), {c.x, c.w});
+  const auto again = grad(run([](auto f, const Tensor& x) { return checkpoint(f, x); }), {c.x, c.w});
+  CHECK(same(plain[0], again[0]));
+  CHECK(same(plain[1], again[1]));
+  run([](auto f, const Tensor& x) { return checkpoint(f, x); }).backward();
+  CHECK(same(plain[0], c.x.grad()));
+}
+
+TEST_CASE("checkpoint: dropout inside repeats its numbers, and the numbers after it are not disturbed") {
+  Case c;
+  const auto f = [](const Tensor& x) { return dropout(x * 3, 0.5); };
+  manual_seed(5);
+  const Tensor plain = f(c.x);
+  const Tensor next = randn({4});
+  const Tensor expected = grad(sum(plain * plain), c.x);
+  manual_seed(5);
+  const Tensor y = checkpoint(f, c.x);
+  CHECK(allclose(randn({4}), next));
+  const Tensor after = default_rng().uniform() > 0 ? y : y;
+  CHECK(same(grad(sum(after * after), c.x), expected));
+}
+
+TEST_CASE("checkpoint: forward mode and second order go through it") {
+  manual_seed(3);
+  Case c;
+  const auto f = [&](const Tensor& x) { return layer(x, c.w); };
+  const Tensor v = randn({3, 4}, {.dtype = f64});
+  CHECK(same(jvp(f(c.x), c.x, v), jvp(checkpoint(f, c.x), c.x, v)));
+  const auto second = [&](const Tensor& y) {
+    const Tensor g = grad(sum(y * y), c.x, {.create_graph = true});
+    return grad(sum(g * g), {c.x, c.w});
+  };
+  const auto plain = second(f(c.x)), again = second(checkpoint(f, c.x));
+  CHECK(same(plain[0], again[0]));
+  CHECK(same(plain[1], again[1]));
+  CHECK(same(hvp(sum(square(f(c.x))), c.x, v), hvp(sum(square(checkpoint(f, c.x))), c.x, v)));
+}
+
+TEST_CASE("checkpoint: within a checkpoint") {
+  manual_seed(4);
+  Case c;
+  const auto inner = [&](const Tensor& x) { return layer(x, c.w); };
+  const auto outer = [&](const Tensor& x) { return checkpoint(inner, sin(checkpoint(inner, x))) + x; };
+  const auto plain = grad(sum(square(inner(sin(inner(c.x))) + c.x)), {c.x, c.w});
+  const Tensor y = checkpoint(outer, c.x);
+  const auto again = grad(sum(square(y)), {c.x, c.w});
+  CHECK(same(plain[0], again[0]));
+  CHECK(same(plain[1], again[1]));
+}
+
+TEST_CASE("checkpoint: the intermediate results are not kept") {
+  const Tensor x = randn({100}, {.requires_grad = true});
+  const auto deep = [](const Tensor& at) {
+    Tensor h = at;
+    for (int i = 0; i < 50; ++i) h = tanh(h);
+    return h;
+  };
+  const int64_t before = Storage::live;
+  const Tensor kept = deep(x);
+  const int64_t plain = Storage::live - before;
+  const Tensor y = checkpoint(deep, x);
+  CHECK(plain >= 50);
+  CHECK(Storage::live - before - plain == 1);
+}
+
+TEST_CASE("checkpoint: without recording, and of a function that returns its argument") {
+  const Tensor x = ones({2}, {.requires_grad = true});
+  CHECK(checkpoint([](const Tensor& at) { return at; }, x).is_same(x));
+  const NoGrad off;
+  CHECK(!checkpoint([](const Tensor& at) { return at * 2; }, x).history());
+}
