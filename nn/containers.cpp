@@ -1,0 +1,29 @@
+#include "fathom/nn/containers.h"
+
+#include "fathom/autograd/ops/arithmetic.h"
+
+namespace fathom::nn {
+
+Tensor Sequential::forward(Tensor x) {
+  size_t i = 0;
+  try {
+    for (; i < list_.size(); ++i) x = (*list_[i])(std::move(x));
+  } catch (const Error& e) {
+    throw Error("module " + std::to_string(i) + ": " + e.what());
+  }
+  return x;
+}
+void Sequential::fields(Fields& f) {
+  for (size_t i = 0; i < list_.size(); ++i) f(std::to_string(i), list_[i]);
+}
+
+Tensor Residual::forward(Tensor x) {
+  Tensor y = (*f_)(x);
+  if (y.shape() != x.shape())
+    throw Error("Residual: f maps " + to_string(x.shape()) + " to " + to_string(y.shape()) +
+                "; it must keep the shape");
+  return std::move(x) + (scale == 1 ? std::move(y) : std::move(y) * scale);
+}
+void Residual::fields(Fields& f) { f("f", f_); }
+
+}  // namespace fathom::nn

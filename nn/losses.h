@@ -1,0 +1,18 @@
+// Losses: the mean over all elements, or over the rows, as a scalar.
+#pragma once
+#include "fathom/autograd/ops/fused.h"
+
+namespace fathom::nn {
+
+using fathom::cross_entropy;  // (logits, labels, label_smoothing = 0)
+using fathom::mse_loss;       // (prediction, target)
+
+// Each throws Error when the shapes differ.
+Tensor l1_loss(const Tensor& prediction, const Tensor& target);
+// d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), with d the difference (Huber 1964). Throws Error unless
+// delta > 0.
+Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta = 1);
+// -target log p - (1 - target) log(1 - p) with p = sigmoid(logits); exact for large logits. Targets in [0, 1].
+Tensor bce_with_logits(const Tensor& logits, const Tensor& target);
+
+}  // namespace fathom::nn

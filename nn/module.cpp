@@ -1,0 +1,148 @@
+#include "fathom/nn/module.h"
+
+#include <algorithm>  // any_of
+
+#include "fathom/autograd/node.h"
+#include "fathom/autograd/recording.h"
+
+namespace fathom::nn {
+namespace {
+
+// Calls f(fields, name, tensor, is_buffer) for each tensor under m. Tied ones come once for each of their names.
+template <class F>
+void each_tensor(const Module& m, F f) {
+  struct Each final : Fields {
+    F& f;
+    explicit Each(F& g) : f(g) {}
+    using Fields::path;
+    void on_tensor(std::string_view name, Tensor& x, bool is_buffer) override { f(*this, name, x, is_buffer); }
+  } each(f);
+  const_cast<Module&>(m).fields(each);
+}
+
+template <class F>
+void each_module(Module& m, F f) {
+  struct Each final : Fields {
+    F& f;
+    explicit Each(F& g) : f(g) {}
+    using Fields::path;
+    void on_module(Module& child) override { f(path(""), child); }
+  } each(f);
+  f(std::string(), m);
+  m.fields(each);
+}
+
+std::vector<NamedTensor> named(const Module& m, bool buffers, bool each_once) {
+  std::vector<NamedTensor> list;
+  each_tensor(m, [&](auto& fields, std::string_view name, Tensor& x, bool is_buffer) {
+    if (is_buffer != buffers) return;
+    if (each_once && std::any_of(list.begin(), list.end(), [&](const auto& e) { return e.tensor.is_same(x); })) return;
+    list.push_back({fields.path(name), x});
+  });
+  return list;
+}
+
+void check_same_structure(const std::vector<NamedTensor>& to, const std::vector<NamedTensor>& from) {
+  for (size_t i = 0; i < std::min(to.size(), from.size()); ++i) {
+    if (to[i].name != from[i].name)
+      throw Error("load_from: the structures differ: " + to[i].name + " here, " + from[i].name + " there");
+    if (to[i].tensor.shape() != from[i].tensor.shape())
+      throw Error("load_from: " + to[i].name + " has shape " + to_string(to[i].tensor.shape()) + " here, " +
+                  to_string(from[i].tensor.shape()) + " there");
+  }
+  if (to.size() != from.size())
+    throw Error("load_from: the structures differ: " + std::to_string(to.size()) + " tensors here, " +
+                std::to_string(from.size()) + " there");
+}
+
+}  // namespace
+
+Tensor Module::observed(Tensor x) {
+  Observer& watching = *observer;
+  x = watching.before(*this, std::move(x));
+  Tensor y = forward(x);
+  watching.after(*this, x, y);
+  return y;
+}
+
+std::vector<NamedTensor> Module::named_parameters() const { return named(*this, false, true); }
+std::vector<NamedTensor> Module::named_buffers() const { return named(*this, true, true); }
+std::vector<Tensor> Module::parameters() const {
+  std::vector<Tensor> list;
+  for (NamedTensor& each : named_parameters()) list.push_back(std::move(each.tensor));
+  return list;
+}
+std::vector<NamedModule> Module::modules() {
+  std::vector<NamedModule> list;
+  each_module(*this, [&](std::string name, Module& m) { list.push_back({std::move(name), &m}); });
+  return list;
+}
+
+void Module::train(bool on) {
+  each_module(*this, [&](const std::string&, Module& m) { m.training = on; });
+}
+
+void Module::to(Dtype dtype) {
+  if (!is_floating(dtype)) throw Error(std::string("Module::to: f32 or f64, got ") + to_string(dtype));
+  std::vector<std::pair<Tensor, Tensor>> converted;
+  each_tensor(*this, [&](auto&, std::string_view, Tensor& x, bool) {
+    if (!is_floating(x.dtype()) || x.dtype() == dtype) return;
+    for (const auto& [before, after] : converted)
+      if (before.is_same(x)) return void(x = after);
+    Tensor y;
+    {
+      const NoGrad off;
+      y = x.to(dtype);
+    }
+    if (x.requires_grad()) y.requires_grad_();
+    converted.emplace_back(x, y);
+    x = std::move(y);
+  });
+}
+
+void Module::zero_grad() {
+  each_tensor(*this, [](auto&, std::string_view, Tensor& x, bool) {
+    if (x.requires_grad()) x.set_grad({});
+  });
+}
+
+void Module::requires_grad_(bool on) {
+  each_tensor(*this, [on](auto&, std::string_view, Tensor& x, bool is_buffer) {
+    if (!is_buffer) x.requires_grad_(on);
+  });
+}
+
+void Module::load_from(const Module& other) {
+  const NoGrad off;
+  for (const bool buffers : {false, true})
+    check_same_structure(named(*this, buffers, false), named(other, buffers, false));
+  for (const bool buffers : {false, true}) {
+    std::vector<NamedTensor> to = named(*this, buffers, false);
+    const std::vector<NamedTensor> from = named(other, buffers, false);
+    for (size_t i = 0; i < to.size(); ++i) to[i].tensor.copy_(from[i].tensor);
+  }
+}
+
+void Fields::operator()(std::string_view name, Module& child) {
+  const size_t length = enter(name);
+  on_module(child);
+  child.fields(*this);
+  leave(length);
+}
+
+void Fields::on_tensor(std::string_view, Tensor&, bool) {}
+void Fields::on_module(Module&) {}
+
+std::string Fields::path(std::string_view name) const {
+  std::string whole = path_;
+  if (!whole.empty() && !name.empty()) whole += '.';
+  return whole += name;
+}
+size_t Fields::enter(std::string_view name) {
+  const size_t length = path_.size();
+  if (length) path_ += '.';
+  path_ += name;
+  return length;
+}
+
+}  // namespace fathom::nn

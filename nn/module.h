@@ -1,0 +1,120 @@
+// A function with parameters: a plain struct that computes `forward` and names its `fields`.
+//
+//   struct Net : nn::Module {
+//     nn::Linear in{784, 256}, out{256, 10};
+//     Tensor forward(Tensor x) override { return out(tanh(in(std::move(x)))); }
+//     void fields(nn::Fields& f) override { f("in", in); f("out", out); }
+//   };
+//
+//   1. Modules move and do not copy.
+//   2. A tensor that two modules hold (`head.weight = embedding.weight`) is one parameter: listed, converted and
+//      stepped once, under the first of its names.
+//   3. What `fields` leaves out is neither trained, converted, saved nor measured.
+#pragma once
+#include <concepts>
+#include <memory>  // unique_ptr
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fathom/nn/observer.h"
+#include "fathom/tensor/random.h"
+#include "fathom/tensor/tensor.h"
+
+namespace fathom::nn {
+
+class Fields;
+
+struct NamedTensor {
+  std::string name;  // the path, such as "encoder.0.weight"
+  Tensor tensor;
+};
+struct NamedModule {
+  std::string name;  // "" for the module itself
+  Module* module;
+};
+
+struct Module {
+  bool training = true;  // what Dropout and its like look at
+
+  Module() = default;
+  Module(Module&&) noexcept = default;
+  Module& operator=(Module&&) noexcept = default;
+  virtual ~Module() = default;
+
+  virtual Tensor forward(Tensor x) = 0;
+  virtual void fields(Fields&) {}
+
+  // forward(x), told to this thread's observer if there is one.
+  Tensor operator()(Tensor x) { return observer ? observed(std::move(x)) : forward(std::move(x)); }
+
+  std::vector<Tensor> parameters() const;
+  std::vector<NamedTensor> named_parameters() const;
+  std::vector<NamedTensor> named_buffers() const;
+  std::vector<NamedModule> modules();  // this one first, then those within, in the order of fields
+
+  void train(bool on = true);
+  void eval() { train(false); }
+  // Floating parameters and buffers are replaced by converted ones, without gradients: make the optimiser afterwards.
+  void to(Dtype dtype);
+  void zero_grad();
+  void requires_grad_(bool on = true);
+  void freeze() { requires_grad_(false); }
+  void unfreeze() { requires_grad_(true); }
+  // Copies the values of the parameters and buffers of a module of the same structure. Throws Error, naming the field
+  // and both shapes, before anything is written where they differ.
+  void load_from(const Module& other);
+
+ private:
+  Tensor observed(Tensor x);
+};
+
+// A module of the same structure and values, built as m was: `auto copy = nn::clone(net, in, out)` for a Net(in, out).
+// What its construction draws at random is drawn again by what comes after.
+template <std::derived_from<Module> M, class... Arguments>
+M clone(const M& m, Arguments&&... arguments) {
+  const Rng before = default_rng();
+  M copy(std::forward<Arguments>(arguments)...);
+  default_rng() = before;
+  copy.load_from(m);
+  copy.train(m.training);
+  return copy;
+}
+
+// What `fields` is called with: each member under its name, which is the last part of its path.
+class Fields {
+ public:
+  void operator()(std::string_view name, Tensor& parameter) { tensor(name, parameter, false); }
+  void operator()(std::string_view name, Module& child);
+  template <std::derived_from<Module> M>
+  void operator()(std::string_view name, std::unique_ptr<M>& child) {
+    if (child) (*this)(name, static_cast<Module&>(*child));
+  }
+  // A list: its modules are name.0, name.1, ...
+  template <class M>
+  void operator()(std::string_view name, std::vector<M>& list) {
+    const size_t length = enter(name);
+    for (size_t i = 0; i < list.size(); ++i) (*this)(std::to_string(i), list[i]);
+    leave(length);
+  }
+  // A tensor that belongs to the module and is not trained.
+  void buffer(std::string_view name, Tensor& x) { tensor(name, x, true); }
+
+ protected:
+  Fields() = default;
+  ~Fields() = default;
+  std::string path(std::string_view name) const;
+  virtual void on_tensor(std::string_view name, Tensor& x, bool is_buffer);  // undefined ones are left out
+  virtual void on_module(Module& module);                                    // path("") is its name
+
+ private:
+  void tensor(std::string_view name, Tensor& x, bool is_buffer) {
+    if (x.defined()) on_tensor(name, x, is_buffer);
+  }
+  size_t enter(std::string_view name);
+  void leave(size_t length) { path_.resize(length); }
+
+  std::string path_;
+};
+
+}  // namespace fathom::nn
