@@ -20,29 +20,31 @@ int64_t reduced_size(const Shape& shape, unsigned bits) {
   return n;
 }
 
+Blocks rows(const Tensor& x, unsigned bits) {
+  Blocks b;
+  Shape sizes{}, strides{};
+  for (const bool reduced : {false, true})
+    for (int d = 0; d < x.shape().rank; ++d)
+      if (((bits >> d & 1) != 0) == reduced) {
+        sizes.push_back(x.shape()[d]);
+        strides.push_back(x.strides()[d]);
+        (reduced ? b.reduced : b.outer) *= x.shape()[d];
+      }
+  b.x = x.view(sizes, strides);
+  if (!b.x.is_contiguous()) b.x = kernel::clone(b.x);
+  return b;
+}
+
 Blocks blocks(const Tensor& x, unsigned bits) {
   const Shape& shape = x.shape();
   Blocks b;
   int first = 0, end = shape.rank;
   while (first < end && !(bits >> first & 1)) b.outer *= shape[first++];
   while (end > first && !(bits >> (end - 1) & 1)) b.inner *= shape[--end];
-  bool together = true;
-  for (int d = first; d < end; ++d) together &= (bits >> d & 1) != 0;
-  if (together) {
-    b.reduced = reduced_size(shape, bits);
-    b.x = x.is_contiguous() ? x.alias() : kernel::clone(x);
-    return b;
-  }
-  Shape sizes{}, strides{};
-  b.outer = b.inner = 1;
-  for (const bool reduced : {false, true})
-    for (int d = 0; d < shape.rank; ++d)
-      if (((bits >> d & 1) != 0) == reduced) {
-        sizes.push_back(shape[d]);
-        strides.push_back(x.strides()[d]);
-        (reduced ? b.reduced : b.outer) *= shape[d];
-      }
-  b.x = kernel::clone(x.view(sizes, strides));
+  for (int d = first; d < end; ++d)
+    if (!(bits >> d & 1)) return rows(x, bits);
+  b.reduced = reduced_size(shape, bits);
+  b.x = x.is_contiguous() ? x.alias() : kernel::clone(x);
   return b;
 }
 
