@@ -1,6 +1,7 @@
 #include "fathom/nn/module.h"
 
-#include <algorithm>  // any_of
+#include <algorithm>  // min
+#include <unordered_set>
 
 #include "fathom/autograd/node.h"
 #include "fathom/autograd/recording.h"
@@ -33,10 +34,11 @@ void each_module(Module& m, F f) {
 }
 
 std::vector<NamedTensor> named(const Module& m, bool buffers, bool each_once) {
+  std::unordered_set<const Shape*> known;  // a tensor's shape stands at an address of its own
   std::vector<NamedTensor> list;
   each_tensor(m, [&](auto& fields, std::string_view name, Tensor& x, bool is_buffer) {
     if (is_buffer != buffers) return;
-    if (each_once && std::any_of(list.begin(), list.end(), [&](const auto& e) { return e.tensor.is_same(x); })) return;
+    if (each_once && !known.insert(&x.shape()).second) return;
     list.push_back({fields.path(name), x});
   });
   return list;

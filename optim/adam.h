@@ -1,0 +1,32 @@
+// Adam (Kingma & Ba, "Adam: a method for stochastic optimization", 2015), and AdamW (Loshchilov & Hutter, "Decoupled
+// weight decay regularization", 2019).
+#pragma once
+#include "fathom/optim/optimizer.h"
+
+namespace fathom::optim {
+
+struct AdamOptions {
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double weight_decay = 0;  // added to the gradient, times the weight
+};
+class Adam : public Grouped<AdamOptions> {
+ public:
+  using Grouped::Grouped;
+
+ private:
+  void update(Parameter& p, const Tensor& g, double scale) override;
+};
+
+struct AdamWOptions {
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double weight_decay = 0.01;  // times lr, taken off the weight
+};
+class AdamW : public Grouped<AdamWOptions> {
+ public:
+  using Grouped::Grouped;
+
+ private:
+  void update(Parameter& p, const Tensor& g, double scale) override;
+};
+
+}  // namespace fathom::optim

@@ -1,0 +1,144 @@
+#include "fathom/optim/optimizer.h"
+
+#include <algorithm>  // min, clamp
+#include <cmath>
+#include <unordered_set>
+
+#include "fathom/autograd/node.h"
+#include "fathom/autograd/recording.h"
+#include "fathom/optim/for_each.h"
+#include "fathom/tensor/kernels/reduce.h"
+
+namespace fathom::optim {
+namespace {
+
+// Cut at fixed multiples, so that the sum does not depend on the number of threads.
+double sum_of_squares(const Tensor& g) {
+  const Tensor x = g.is_contiguous() ? g : kernel::clone(g);
+  return visit_floating("grad_norm", x.dtype(), [&]<class T>(T) {
+    constexpr int64_t piece = 65536;
+    const T* from = x.data<T>();
+    const int64_t n = x.numel();
+    if (n <= piece) return kernel::sum_of_squares(from, n);
+    pool::vector<double> sums(size_t((n + piece - 1) / piece));
+    parallel(int64_t(sums.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        sums[size_t(i)] = kernel::sum_of_squares(from + i * piece, std::min(piece, n - i * piece));
+    });
+    double total = 0;
+    for (const double s : sums) total += s;
+    return total;
+  });
+}
+
+// The norm over a list whose tensors tensor_of gives.
+template <class List, class TensorOf>
+double norm_of(const List& list, TensorOf tensor_of) {
+  double total = 0;
+  for (const auto& each : list)
+    if (const Tensor g = tensor_of(each).grad(); g.defined()) total += sum_of_squares(g);
+  return std::sqrt(total);
+}
+
+template <class List, class TensorOf>
+[[noreturn]] void not_finite(const char* op, const List& list, TensorOf tensor_of, double norm) {
+  size_t i = 0;
+  for (const auto& each : list) {
+    const Tensor& w = tensor_of(each);
+    const Tensor g = w.grad();
+    if (g.defined() && !std::isfinite(sum_of_squares(g)))
+      throw Error(std::string(op) + ": the gradient of parameter " + std::to_string(i) + ", of shape " +
+                  to_string(w.shape()) + ", is not finite: its norm is " +
+                  std::to_string(std::sqrt(sum_of_squares(g))));
+    ++i;
+  }
+  throw Error(std::string(op) + ": the norm of all gradients is not finite: " + std::to_string(norm));
+}
+
+double clip_scale(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
+
+constexpr auto itself = [](const Tensor& w) -> const Tensor& { return w; };
+constexpr auto its_tensor = [](const auto& p) -> const Tensor& { return p.w; };
+
+}  // namespace
+
+double grad_norm(std::span<const Tensor> parameters) { return norm_of(parameters, itself); }
+
+double clip_grad_norm(std::span<const Tensor> parameters, double max_norm, OnNonfinite on_nonfinite) {
+  if (!(max_norm > 0)) throw Error("clip_grad_norm: the norm must be positive, got " + std::to_string(max_norm));
+  const NoGrad off;
+  const double norm = grad_norm(parameters);
+  if (!std::isfinite(norm)) {
+    if (on_nonfinite == OnNonfinite::error) not_finite("clip_grad_norm", parameters, itself, norm);
+    return norm;
+  }
+  const double scale = clip_scale(norm, max_norm);
+  if (scale == 1) return norm;
+  for (const Tensor& w : parameters)
+    if (Tensor g = w.grad(); g.defined()) g.mul_(scale);
+  return norm;
+}
+
+void clip_grad_value(std::span<const Tensor> parameters, double max) {
+  if (!(max > 0)) throw Error("clip_grad_value: the value must be positive, got " + std::to_string(max));
+  for (const Tensor& w : parameters) {
+    const Tensor g = w.grad();
+    if (!g.defined()) continue;
+    visit_floating("clip_grad_value", g.dtype(), [&]<class T>(T) {
+      kernel::map_into<T, T>([m = T(max)](T e) { return e < -m ? -m : e > m ? m : e; }, g, g);
+    });
+    g.storage().changed("clip_grad_value");
+  }
+}
+
+void Optimizer::add(const std::vector<Tensor>& parameters, size_t group) {
+  std::unordered_set<const Shape*> known;  // a tensor's shape stands at an address of its own
+  for (const Parameter& p : parameters_) known.insert(&p.w.shape());
+  for (const Tensor& w : parameters) {
+    const auto refuse = [&](const std::string& why) {
+      throw Error("optim: parameter " + std::to_string(parameters_.size()) + ", of shape " + to_string(w.shape()) +
+                  ", " + why);
+    };
+    if (!is_floating(w.dtype())) refuse(std::string("is not floating but ") + to_string(w.dtype()));
+    if (const Node* node = node_of(w); node && !node->is_leaf()) refuse("was computed by " + describe(*node));
+    if (!w.is_contiguous()) refuse("is not contiguous");
+    if (!known.insert(&w.shape()).second) refuse("is listed twice");
+    parameters_.push_back({w, group, 0, {}, {}});
+  }
+}
+
+std::vector<Tensor> Optimizer::parameters() const {
+  std::vector<Tensor> list;
+  for (const Parameter& p : parameters_) list.push_back(p.w);
+  return list;
+}
+
+void Optimizer::zero_grad() {
+  for (const Parameter& p : parameters_)
+    if (p.w.requires_grad()) p.w.set_grad({});
+}
+
+double Optimizer::step(StepOptions options) {
+  if (!(options.clip_norm >= 0))
+    throw Error("step: clip_norm must not be negative, got " + std::to_string(options.clip_norm));
+  const NoGrad off;
+  double norm = 0, scale = 1;
+  if (options.clip_norm > 0 || options.measure_norm || options.on_nonfinite == OnNonfinite::skip) {
+    norm = norm_of(parameters_, its_tensor);
+    if (!std::isfinite(norm)) {
+      if (options.on_nonfinite == OnNonfinite::error) not_finite("step", parameters_, its_tensor, norm);
+      return norm;
+    }
+    if (options.clip_norm > 0) scale = clip_scale(norm, options.clip_norm);
+  }
+  for (Parameter& p : parameters_) {
+    const Tensor g = p.w.grad();
+    if (!g.defined()) continue;
+    ++p.steps;
+    update(p, g.is_contiguous() ? g : kernel::clone(g), scale);
+    p.w.storage().changed("step");
+  }
+  return norm;
+}
+
+}  // namespace fathom::optim

@@ -1,0 +1,21 @@
+// Stochastic gradient descent (Robbins & Monro 1951), with momentum in PyTorch's form (Sutskever et al. 2013).
+#pragma once
+#include "fathom/optim/optimizer.h"
+
+namespace fathom::optim {
+
+struct SGDOptions {
+  double lr = 1e-3, momentum = 0, dampening = 0;
+  double weight_decay = 0;  // added to the gradient, times the weight
+  bool nesterov = false;    // needs momentum, and no dampening
+};
+
+class SGD : public Grouped<SGDOptions> {
+ public:
+  using Grouped::Grouped;
+
+ private:
+  void update(Parameter& p, const Tensor& g, double scale) override;
+};
+
+}  // namespace fathom::optim
