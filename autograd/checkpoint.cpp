@@ -7,7 +7,7 @@ pool::vector<Ref<Node>> inputs_of_stretch(Node& y, uint64_t number) {
   for (const Node* node = &y; node && node->number > number; node = node->older)
     for (const auto& input : node->inputs)
       if (auto* at = static_cast<Node*>(input.get()); at && at->number <= number) older.push_back(at);
-  const Slice slice(&y, older);
+  const Slice slice(&y, older, Slice::Beyond::cut);
   pool::vector<Ref<Node>> out;
   for (size_t i = 0; i < older.size(); ++i) {
     bool again = false;

@@ -51,7 +51,7 @@ struct CheckpointNode final : Node {
   void vjp(Tensor g, Wanted wanted, Cotangents& into) override {
     const Tensor y = run_again();
     const pool::vector<Node*> xs = nodes(wanted);
-    pool::vector<Tensor> gs = Slice(node_of(y), xs).vjp(std::move(g));
+    pool::vector<Tensor> gs = Slice(node_of(y), xs, Slice::Beyond::cut).vjp(std::move(g));
     for (size_t i = 0; i < xs.size(); ++i)
       if (gs[i].defined()) into.add(*xs[i], std::move(gs[i]));
   }
@@ -60,7 +60,7 @@ struct CheckpointNode final : Node {
     const pool::vector<Node*> xs = nodes(wanted);
     pool::vector<Tensor> ts;
     for (const Node* node : xs) ts.push_back(node->flow);
-    return Slice(node_of(y), xs).jvp(ts);
+    return Slice(node_of(y), xs, Slice::Beyond::cut).jvp(ts);
   }
 
  private:

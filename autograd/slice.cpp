@@ -18,7 +18,7 @@ pool::vector<Node*> nodes_of(std::span<const Tensor> xs) {
 
 Slice::Slice(const Tensor& y, std::span<const Tensor> xs) : Slice(node_of(y), nodes_of(xs)) {}
 
-Slice::Slice(Node* y, std::span<Node* const> xs) : y_(y), reached_(xs.size(), 0) {
+Slice::Slice(Node* y, std::span<Node* const> xs, Beyond beyond) : y_(y), reached_(xs.size(), 0) {
   const uint32_t x_not_met = ++epoch_, x_met = ++epoch_, leads_to_y = ++epoch_, comes_from_x = ++epoch_;
   size_t ahead = 0;
   for (Node* x : xs) {
@@ -31,7 +31,7 @@ Slice::Slice(Node* y, std::span<Node* const> xs) : y_(y), reached_(xs.size(), 0)
   for (Node* node = y; node && ahead; node = node->older) {
     const bool is_x = node->mark == x_met;
     ahead -= is_x || node->mark == x_not_met;
-    if (!is_x && node->mark != leads_to_y) continue;
+    if (is_x ? beyond == Beyond::cut : node->mark != leads_to_y) continue;
     if (!is_x) node->check_not_consumed();
     steps_.push_back({share(node), 0, is_x, false});
     for (const auto& input : node->inputs)
@@ -39,6 +39,8 @@ Slice::Slice(Node* y, std::span<Node* const> xs) : y_(y), reached_(xs.size(), 0)
   }
   for (size_t i = 0; i < xs.size(); ++i) reached_[i] = xs[i] && xs[i]->mark == x_met;
   std::reverse(steps_.begin(), steps_.end());
+  for (const auto& x : xs_)
+    if (x && x->mark == x_met) x->mark = comes_from_x;
   for (Step& step : steps_) {
     step.flags = uint32_t(flags_.size());
     for (size_t i = 0; i < step.node->inputs.size(); ++i) {
@@ -46,7 +48,7 @@ Slice::Slice(Node* y, std::span<Node* const> xs) : y_(y), reached_(xs.size(), 0)
       flags_.push_back(input && input->mark == comes_from_x);
       step.inner |= flags_.back();
     }
-    if (step.inner || step.is_x) step.node->mark = comes_from_x;
+    if (step.inner) step.node->mark = comes_from_x;
   }
   std::erase_if(steps_, [](const Step& step) { return !step.inner; });
 }
@@ -108,9 +110,8 @@ pool::vector<Tensor> Slice::vjp(Tensor u, bool run_hooks) const {
       continue;
     }
     Tensor& at = walk.flow(*xs_[i]);
-    if (run_hooks && at.defined() && xs_[i]->watch && !std::any_of(steps_.begin(), steps_.end(), [&](const Step& step) {
-          return step.node.get() == xs_[i].get();
-        }))
+    if (run_hooks && at.defined() && xs_[i]->watch &&
+        !std::any_of(steps_.begin(), steps_.end(), [&](const Step& step) { return step.node.get() == xs_[i].get(); }))
       at = watched(*xs_[i], std::move(at));
     result.push_back(at);
   }

@@ -7,9 +7,13 @@ namespace fathom {
 
 class Slice {
  public:
+  // What an x is to the xs it was made of: `through`, and their derivatives include the ways through it; or `cut`, and
+  // they do not, as if all xs were independent.
+  enum class Beyond { through, cut };
+
   // Throws Error when backward() has consumed a node on the way. An x that y does not depend on is no error here: see
   // `reaches`.
-  Slice(Node* y, std::span<Node* const> xs);
+  Slice(Node* y, std::span<Node* const> xs, Beyond beyond = Beyond::through);
   Slice(const Tensor& y, std::span<const Tensor> xs);
 
   bool reaches(size_t i) const { return reached_[i]; }
