@@ -1,0 +1,84 @@
+// Training steps, forward and backward and the optimiser's, of the models that the yardsticks train too; see
+// bench/compare. FATHOM_THREADS says how many threads an op may use, one by default.
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "fathom/autograd/backward.h"
+#include "fathom/autograd/create.h"
+#include "fathom/autograd/ops.h"
+#include "fathom/nn/nn.h"
+#include "fathom/optim/optim.h"
+#include "fathom/tensor/parallel.h"
+
+using namespace fathom;
+
+namespace {
+
+void scalar_chain(benchmark::State& state) {
+  Tensor x = ones({1}, {.requires_grad = true});
+  for (auto _ : state) {
+    Tensor y = x;
+    for (int i = 0; i < 1000; ++i) y = y + x;
+    y.backward();
+    x.set_grad({});
+  }
+}
+
+// linear, tanh, hidden times (linear, tanh), linear
+nn::Sequential mlp(int64_t in, int64_t width, int hidden, int64_t out) {
+  nn::Sequential net(nn::Linear(in, width), nn::Tanh());
+  for (int i = 0; i < hidden; ++i) {
+    net.push_back(nn::Linear(width, width));
+    net.push_back(nn::Tanh());
+  }
+  net.push_back(nn::Linear(width, out));
+  return net;
+}
+
+template <class Optimizer, class Loss>
+void train(benchmark::State& state, nn::Sequential& net, const Tensor& x, Loss loss, optim::StepOptions options) {
+  Optimizer opt(net.parameters(), {.lr = 1e-3});
+  for (auto _ : state) {
+    opt.zero_grad();
+    loss(net(x)).backward();
+    opt.step(options);
+  }
+}
+
+void tiny_mlp(benchmark::State& state) {
+  nn::Sequential net = mlp(2, 32, 1, 1);
+  const Tensor x = randn({32, 2}), y = randn({32, 1});
+  train<optim::SGD>(state, net, x, [&](const Tensor& out) { return nn::mse_loss(out, y); }, {});
+}
+
+template <class Optimizer>
+void classify(benchmark::State& state, nn::Sequential net, int64_t batch, int64_t in, optim::StepOptions options) {
+  const Tensor x = randn({batch, in}), labels = randint(0, 10, {batch});
+  train<Optimizer>(
+      state, net, x, [&](const Tensor& out) { return nn::cross_entropy(out, labels); }, options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const char* threads = std::getenv("FATHOM_THREADS");
+  set_threads(threads ? std::atoi(threads) : 1);
+
+  benchmark::RegisterBenchmark("scalar_chain_1000_fwd_bwd", scalar_chain)->UseRealTime();
+  benchmark::RegisterBenchmark("tiny_mlp_b32_w32_sgd", tiny_mlp)->UseRealTime();
+  for (int depth : {4, 16, 64, 256})
+    benchmark::RegisterBenchmark(("deep_mlp_w64_b32_d" + std::to_string(depth) + "_adam").c_str(),
+                                 [depth](benchmark::State& state) {
+                                   classify<optim::Adam>(state, mlp(64, 64, depth, 10), 32, 64, {.clip_norm = 1});
+                                 })
+        ->UseRealTime();
+  benchmark::RegisterBenchmark("mnist_mlp_784_512_512_10_b128_adamw", [](benchmark::State& state) {
+    classify<optim::AdamW>(state, mlp(784, 512, 1, 10), 128, 784, {});
+  })->UseRealTime();
+
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+}
