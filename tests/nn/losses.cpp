@@ -1,0 +1,53 @@
+#include "fathom/nn/losses.h"
+
+#include <cmath>
+
+#include "tests/nn/modules.h"
+
+using namespace fathom;
+
+namespace {
+
+Tensor vector(std::vector<double> x) { return from_data(x, {int64_t(x.size())}); }
+
+}  // namespace
+
+TEST_CASE("losses: values") {
+  const Tensor a = vector({1, 2, 5}), b = vector({1, 0, 8});
+  CHECK(nn::mse_loss(a, b).item() == doctest::Approx(13.0 / 3));
+  CHECK(nn::l1_loss(a, b).item() == doctest::Approx(5.0 / 3));
+  CHECK(nn::huber_loss(a, b).item() == doctest::Approx((1.5 + 2.5) / 3));
+  CHECK(nn::huber_loss(a, b, 2.5).item() == doctest::Approx((2 + 2.5 * 1.75) / 3));
+  const Tensor logits = vector({0, 2, -3, 1000}), target = vector({1, 0, 0.25, 1});
+  const double expected = (std::log(2) + std::log1p(std::exp(2)) + std::log1p(std::exp(-3)) + 0.75) / 4;
+  CHECK(nn::bce_with_logits(logits, target).item() == doctest::Approx(expected).epsilon(1e-12));
+}
+
+TEST_CASE("losses: cross entropy, with label smoothing as PyTorch's") {
+  const Tensor logits = tensor({{1.0, 2.0, 3.0}, {0.0, 0.0, 0.0}}, {.dtype = f64}), labels = tensor({2, 1});
+  const double z = std::log(std::exp(1) + std::exp(2) + std::exp(3));
+  CHECK(nn::cross_entropy(logits, labels).item() == doctest::Approx((z - 3 + std::log(3)) / 2));
+  CHECK(nn::cross_entropy(logits, labels, 0.3).item() ==
+        doctest::Approx((0.7 * (z - 3) + 0.3 * (z - 2) + std::log(3)) / 2));
+}
+
+TEST_CASE("losses: derivatives") {
+  const Tensor a = normal({4, 3}), b = normal({4, 3}, 2);
+  const auto check = [&](auto loss) {
+    CHECK(error_of([&] { check_grads([&](auto x) { return loss(x[0], x[1]); }, {a, b}); }) == "");
+  };
+  check([](auto x, auto y) { return nn::mse_loss(x, y); });
+  check([](auto x, auto y) { return nn::l1_loss(x, y); });
+  check([](auto x, auto y) { return nn::huber_loss(x, y); });
+  check([](auto x, auto y) { return nn::bce_with_logits(x, y); });
+  const Tensor labels = tensor({2, 0, 1, 1});
+  check([&](auto x, auto) { return nn::cross_entropy(x, labels, 0.1); });
+}
+
+TEST_CASE("losses: shapes that differ are no invitation to broadcast") {
+  const Tensor a = ones({3, 1}), b = ones({3});
+  CHECK(error_of([&] { nn::l1_loss(a, b); }) == "l1_loss: the shapes differ: (3, 1) and (3)");
+  CHECK(error_of([&] { nn::huber_loss(a, b); }) == "huber_loss: the shapes differ: (3, 1) and (3)");
+  CHECK(error_of([&] { nn::bce_with_logits(a, b); }) == "bce_with_logits: the shapes differ: (3, 1) and (3)");
+  CHECK(error_of([&] { nn::huber_loss(b, b, 0); }).find("huber_loss: delta must be positive, got 0") == 0);
+}

@@ -1,0 +1,192 @@
+#include "fathom/nn/module.h"
+
+#include "tests/nn/modules.h"
+
+using namespace fathom;
+
+namespace {
+
+struct Block : nn::Module {
+  nn::Linear in;
+  nn::LayerNorm norm{4};
+  Tensor count = zeros({1}, {.dtype = f64});
+  explicit Block(int64_t n = 3) : in(n, 4) {}
+  Tensor forward(Tensor x) override { return norm(in(std::move(x))); }
+  void fields(nn::Fields& f) override {
+    f("in", in);
+    f("norm", norm);
+    f.buffer("count", count);
+  }
+};
+struct Net : nn::Module {
+  Block block;
+  std::vector<nn::Linear> heads;
+  Tensor scale = ones({1}, {.requires_grad = true});
+  Net() {
+    heads.emplace_back(4, 2);
+    heads.emplace_back(4, 2, nn::LinearOptions{.bias = false});
+  }
+  Tensor forward(Tensor x) override { return heads[1](block(std::move(x))) * scale; }
+  void fields(nn::Fields& f) override {
+    f("block", block);
+    f("heads", heads);
+    f("scale", scale);
+  }
+};
+
+template <class List>
+std::string names(const List& list) {
+  std::string all;
+  for (const auto& each : list) all += each.name + ";";
+  return all;
+}
+
+struct Log : nn::Observer {
+  std::string calls;
+  Tensor before(nn::Module& m, Tensor x) override {
+    calls += "(" + std::to_string(m.training);
+    return x;
+  }
+  void after(nn::Module&, const Tensor& x, const Tensor& y) override {
+    calls += " " + to_string(x.shape()) + to_string(y.shape()) + ")";
+  }
+};
+
+static_assert(!std::is_copy_constructible_v<Net> && std::is_nothrow_move_constructible_v<nn::Linear>);
+
+}  // namespace
+
+TEST_CASE("module: paths of parameters, buffers and modules, in the order of fields") {
+  Net net;
+  CHECK(names(net.named_parameters()) ==
+        "block.in.weight;block.in.bias;block.norm.weight;block.norm.bias;heads.0.weight;heads.0.bias;heads.1.weight;"
+        "scale;");
+  CHECK(net.parameters().size() == 8);
+  CHECK(net.parameters()[0].is_same(net.block.in.weight));
+  CHECK(names(net.named_buffers()) == "block.count;");
+  CHECK(names(net.modules()) == ";block;block.in;block.norm;heads.0;heads.1;");
+  CHECK(net.modules()[2].module == &net.block.in);
+}
+
+TEST_CASE("module: a tied weight is listed once, under its first name, and stays tied") {
+  Net net;
+  net.heads[1].weight = net.heads[0].weight;
+  CHECK(names(net.named_parameters()) ==
+        "block.in.weight;block.in.bias;block.norm.weight;block.norm.bias;heads.0.weight;heads.0.bias;scale;");
+  net.to(f64);
+  CHECK(net.heads[1].weight.is_same(net.heads[0].weight));
+  CHECK(net.heads[1].weight.dtype() == f64);
+}
+
+TEST_CASE("module: train and eval reach every module") {
+  Net net;
+  net.eval();
+  for (const auto& each : net.modules()) CHECK_FALSE(each.module->training);
+  net.train();
+  for (const auto& each : net.modules()) CHECK(each.module->training);
+}
+
+TEST_CASE("module: to converts what is floating and keeps what trains") {
+  Net net;
+  net.block.in.bias.requires_grad_(false);
+  const auto before = net.block.in.weight.to_vector();
+  net.to(f64);
+  for (const Tensor& w : net.parameters()) CHECK(w.dtype() == f64);
+  CHECK(net.block.in.weight.to_vector() == before);
+  CHECK(net.block.in.weight.requires_grad());
+  CHECK(node_of(net.block.in.weight)->is_leaf());
+  CHECK_FALSE(net.block.in.bias.requires_grad());
+  net.to(f32);
+  CHECK(net.block.count.dtype() == f32);
+  CHECK(error_of([&] { net.to(i64); }) == "Module::to: f32 or f64, got i64");
+}
+
+TEST_CASE("module: gradients come, are cleared, and stay away from what is frozen") {
+  Net net;
+  const Tensor x = normal({5, 3}, 1, f32);
+  net.block.freeze();
+  sum(net(x)).backward();
+  CHECK_FALSE(net.block.in.weight.grad().defined());
+  CHECK(net.heads[1].weight.grad().shape() == Shape{2, 4});
+  net.zero_grad();
+  CHECK_FALSE(net.heads[1].weight.grad().defined());
+  net.block.unfreeze();
+  sum(net(x)).backward();
+  CHECK(net.block.in.weight.grad().defined());
+}
+
+TEST_CASE("module: clone has the same values on memory of its own and leaves the random numbers alone") {
+  manual_seed(7);
+  Net net;
+  net.block.count.fill_(3);
+  net.eval();
+  const Rng before = default_rng();
+  Net copy = nn::clone(net);
+  CHECK(default_rng() == before);
+  CHECK_FALSE(copy.training);
+  const auto from = net.named_parameters(), to = copy.named_parameters();
+  REQUIRE(from.size() == to.size());
+  for (size_t i = 0; i < from.size(); ++i) CHECK(from[i].tensor.to_vector() == to[i].tensor.to_vector());
+  CHECK(copy.block.count.item() == 3);
+  {
+    const NoGrad off;
+    copy.block.in.weight.zero_();
+  }
+  CHECK(net.block.in.weight.to_vector() != copy.block.in.weight.to_vector());
+
+  nn::Linear layer(3, 2);
+  CHECK(nn::clone(layer, 3, 2).weight.to_vector() == layer.weight.to_vector());
+}
+
+TEST_CASE("module: load_from tells what differs before it writes") {
+  Block to, wider(5);
+  const auto before = to.in.weight.to_vector();
+  CHECK(error_of([&] { to.load_from(wider); }) == "load_from: in.weight has shape (4, 3) here, (4, 5) there");
+  CHECK(error_of([&] { to.load_from(nn::LayerNorm(4)); }) ==
+        "load_from: the structures differ: in.weight here, weight there");
+  CHECK(error_of([&] { nn::Linear(3, 4).load_from(nn::Linear(3, 4, {.bias = false})); }) ==
+        "load_from: the structures differ: 2 tensors here, 1 there");
+  CHECK(to.in.weight.to_vector() == before);
+}
+
+TEST_CASE("module: an observer sees every call, its input and its output") {
+  Net net;
+  Log log;
+  nn::observer = &log;
+  net(normal({5, 3}, 1, f32));
+  nn::observer = nullptr;
+  CHECK(log.calls == "(1(1(1 (5, 3)(5, 4))(1 (5, 4)(5, 4)) (5, 3)(5, 4))(1 (5, 4)(5, 2)) (5, 3)(5, 2))");
+  net(normal({5, 3}, 1, f32));
+  CHECK(log.calls.size() == 75);
+}
+
+TEST_CASE("module: what an observer gives is what the module gets") {
+  struct Twice final : nn::Observer {
+    Tensor before(nn::Module&, Tensor x) override { return x * 2; }
+    void after(nn::Module&, const Tensor&, const Tensor&) override {}
+  } twice;
+  nn::Identity same;
+  nn::observer = &twice;
+  const Tensor y = same(ones({2}));
+  nn::observer = nullptr;
+  CHECK(y.to_vector() == std::vector<double>{2, 2});
+}
+
+TEST_CASE("module: a member that fields forgets is found") {
+  struct Forgetful : nn::Module {
+    nn::Linear in{3, 4}, out{4, 2};
+    Tensor forward(Tensor x) override { return out(in(std::move(x))); }
+    void fields(nn::Fields& f) override { f("in", in); }
+  };
+  CHECK(forgotten_by_fields([] { return Forgetful(); }) ==
+        std::vector<std::string>{"leaf of shape (2)", "leaf of shape (2, 4)"});
+  CHECK(forgotten_by_fields([] { return Net(); }).empty());
+}
+
+TEST_CASE("module: no member of the library's modules is forgotten") {
+  CHECK(forgotten_by_fields([] { return nn::Linear(2, 3); }).empty());
+  CHECK(forgotten_by_fields([] { return nn::LayerNorm(3); }).empty());
+  CHECK(forgotten_by_fields([] { return nn::Embedding(3, 2); }).empty());
+  CHECK(forgotten_by_fields([] { return nn::Sequential(nn::Linear(2, 3), nn::Tanh(), nn::Linear(3, 1)); }).empty());
+  CHECK(forgotten_by_fields([] { return nn::Residual(nn::Linear(3, 3)); }).empty());
+}

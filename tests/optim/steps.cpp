@@ -1,0 +1,247 @@
+// The optimisers against PyTorch's arithmetic, written out in double.
+#include <cmath>
+
+#include "fathom/autograd/create.h"
+#include "fathom/optim/optim.h"
+#include "tests/support.h"
+
+using namespace fathom;
+
+namespace {
+
+using List = std::vector<double>;
+
+// The gradient of step t, different for each element.
+double gradient(int t, size_t i) { return std::sin(1.3 * t + double(i)) * (1 + 0.5 * double(i)); }
+
+template <class Optimizer>
+void check(Optimizer& opt, const Tensor& w, List expected, auto reference, double tolerance) {
+  struct Memory {
+    double a = 0, b = 0;
+  };
+  std::vector<Memory> memory(expected.size());
+  for (int t = 1; t <= 5; ++t) {
+    List g(expected.size());
+    for (size_t i = 0; i < g.size(); ++i) g[i] = gradient(t, i);
+    w.set_grad(from_data(g, w.shape(), {.dtype = w.dtype()}));
+    opt.step();
+    for (size_t i = 0; i < g.size(); ++i) reference(t, expected[i], g[i], memory[i].a, memory[i].b);
+    const List now = w.to_vector();
+    for (size_t i = 0; i < g.size(); ++i) CHECK(now[i] == doctest::Approx(expected[i]).epsilon(tolerance));
+  }
+}
+
+const List start = {1, -2, 0.5};
+Tensor weights(Dtype dtype) { return from_data(start, {3}, {.dtype = dtype, .requires_grad = true}); }
+
+template <class Optimizer, class Options>
+void check_both(Options options, auto reference) {
+  for (const Dtype dtype : {f64, f32}) {
+    const Tensor w = weights(dtype);
+    Optimizer opt({w}, options);
+    check(opt, w, start, reference, dtype == f64 ? 1e-12 : 2e-6);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("SGD: five steps of each form") {
+  const double lr = 0.1, mu = 0.9, damp = 0.25, decay = 0.05;
+  check_both<optim::SGD, optim::SGDOptions>({.lr = lr},
+                                            [=](int, double& w, double g, double&, double&) { w -= lr * g; });
+  check_both<optim::SGD, optim::SGDOptions>(
+      {.lr = lr, .weight_decay = decay},
+      [=](int, double& w, double g, double&, double&) { w -= lr * (g + decay * w); });
+  check_both<optim::SGD, optim::SGDOptions>({.lr = lr, .momentum = mu, .dampening = damp, .weight_decay = decay},
+                                            [=](int t, double& w, double g, double& m, double&) {
+                                              g += decay * w;
+                                              m = t == 1 ? g : mu * m + (1 - damp) * g;
+                                              w -= lr * m;
+                                            });
+  check_both<optim::SGD, optim::SGDOptions>({.lr = lr, .momentum = mu, .weight_decay = decay, .nesterov = true},
+                                            [=](int t, double& w, double g, double& m, double&) {
+                                              g += decay * w;
+                                              m = t == 1 ? g : mu * m + g;
+                                              w -= lr * (g + mu * m);
+                                            });
+}
+
+TEST_CASE("Adam: five steps, the decay in the gradient") {
+  const double lr = 0.01, b1 = 0.8, b2 = 0.95, eps = 1e-3, decay = 0.1;
+  check_both<optim::Adam, optim::AdamOptions>({.lr = lr, .beta1 = b1, .beta2 = b2, .eps = eps, .weight_decay = decay},
+                                              [=](int t, double& w, double g, double& m, double& v) {
+                                                g += decay * w;
+                                                m = b1 * m + (1 - b1) * g;
+                                                v = b2 * v + (1 - b2) * g * g;
+                                                const double root = std::sqrt(v) / std::sqrt(1 - std::pow(b2, t));
+                                                w -= lr / (1 - std::pow(b1, t)) * m / (root + eps);
+                                              });
+}
+
+TEST_CASE("AdamW: five steps, the decay off the weight") {
+  const double lr = 0.01, b1 = 0.9, b2 = 0.999, eps = 1e-8, decay = 0.5;
+  check_both<optim::AdamW, optim::AdamWOptions>({.lr = lr, .weight_decay = decay},
+                                                [=](int t, double& w, double g, double& m, double& v) {
+                                                  w *= 1 - lr * decay;
+                                                  m = b1 * m + (1 - b1) * g;
+                                                  v = b2 * v + (1 - b2) * g * g;
+                                                  const double root = std::sqrt(v) / std::sqrt(1 - std::pow(b2, t));
+                                                  w -= lr / (1 - std::pow(b1, t)) * m / (root + eps);
+                                                });
+  CHECK(optim::AdamWOptions{}.weight_decay == 0.01);
+  CHECK(optim::AdamOptions{}.weight_decay == 0);
+}
+
+TEST_CASE("step: clipping within it is clip_grad_norm before it") {
+  const auto train = [](bool within) {
+    const Tensor a = weights(f64), b = weights(f64);
+    optim::Adam opt({a, b}, {.lr = 0.1});
+    List norms;
+    for (int t = 1; t <= 3; ++t) {
+      a.set_grad(from_data(List{3.0 * t, 0, 0}, {3}));
+      b.set_grad(from_data(List{0, 4.0 * t, 0}, {3}));
+      if (within) norms.push_back(opt.step({.clip_norm = 1}));
+      else norms.push_back(optim::clip_grad_norm(opt.parameters(), 1)), opt.step();
+    }
+    CHECK(norms == List{5, 10, 15});
+    List all = a.to_vector();
+    for (const double e : b.to_vector()) all.push_back(e);
+    return all;
+  };
+  const List within = train(true), before = train(false);
+  for (size_t i = 0; i < within.size(); ++i) CHECK(within[i] == doctest::Approx(before[i]).epsilon(1e-13));
+}
+
+TEST_CASE("clip_grad_norm: PyTorch's scale; small gradients stay bit for bit") {
+  const Tensor w = weights(f64);
+  w.set_grad(from_data(List{3, 4, 0}, {3}));
+  CHECK(optim::clip_grad_norm(std::vector{w}, 6) == 5);
+  CHECK(w.grad().to_vector() == List{3, 4, 0});
+  CHECK(optim::clip_grad_norm(std::vector{w}, 1) == 5);
+  CHECK(w.grad().to_vector()[0] == doctest::Approx(3 / (5 + 1e-6)).epsilon(1e-15));
+  CHECK(error_of([&] { optim::clip_grad_norm(std::vector{w}, 0); }).find("clip_grad_norm: the norm must be positive") ==
+        0);
+}
+
+TEST_CASE("clip_grad_norm: squares beyond float's range, and a norm over more than one piece") {
+  const Tensor w = zeros({2}, {.requires_grad = true});
+  w.set_grad(tensor({3e30, 4e30}));
+  CHECK(optim::grad_norm(std::vector{w}) == doctest::Approx(5e30).epsilon(1e-6));
+  const Tensor large = zeros({200000}, {.requires_grad = true});
+  large.set_grad(full({200000}, 0.5));
+  const double norm = optim::grad_norm(std::vector{large});
+  CHECK(norm == doctest::Approx(std::sqrt(50000.0)).epsilon(1e-7));
+  const int before = threads();
+  set_threads(3);
+  CHECK(optim::grad_norm(std::vector{large}) == norm);
+  set_threads(before);
+}
+
+TEST_CASE("clip_grad_value: each element by itself") {
+  const Tensor w = weights(f32);
+  w.set_grad(tensor({3.0, -0.25, -7.0}));
+  optim::clip_grad_value(std::vector{w}, 0.5);
+  CHECK(w.grad().to_vector() == List{0.5, -0.25, -0.5});
+  CHECK(error_of([&] {
+          optim::clip_grad_value(std::vector{w}, -1);
+        }).find("clip_grad_value: the value must be positive") == 0);
+}
+
+TEST_CASE("step: a norm that is not finite is an error that names the parameter, or a skipped step") {
+  const Tensor a = weights(f32), b = weights(f32);
+  optim::SGD opt({a, b}, {.lr = 1});
+  a.set_grad(tensor({1.0, 1.0, 1.0}));
+  b.set_grad(tensor({1.0, NAN, 1.0}));
+  CHECK(error_of([&] {
+          opt.step({.clip_norm = 1});
+        }).find("step: the gradient of parameter 1, of shape (3), is not finite") == 0);
+  CHECK(a.to_vector() == start);
+  CHECK(std::isnan(opt.step({.on_nonfinite = optim::OnNonfinite::skip})));
+  CHECK(a.to_vector() == start);
+  CHECK(error_of([&] {
+          optim::clip_grad_norm(opt.parameters(), 1);
+        }).find("clip_grad_norm: the gradient of parameter 1") == 0);
+  CHECK(std::isnan(optim::clip_grad_norm(opt.parameters(), 1, optim::OnNonfinite::skip)));
+  CHECK(a.grad().to_vector() == List{1, 1, 1});
+  CHECK(error_of([&] { opt.step({.clip_norm = -1}); }).find("step: clip_norm must not be negative") == 0);
+}
+
+TEST_CASE("step: the norm comes back when asked for") {
+  const Tensor w = weights(f64);
+  optim::SGD opt({w}, {.lr = 1});
+  w.set_grad(from_data(List{3, 4, 0}, {3}));
+  CHECK(opt.step({.measure_norm = true}) == 5);
+  CHECK(w.to_vector() == List{-2, -6, 0.5});
+  CHECK(opt.step() == 0);
+}
+
+TEST_CASE("groups: options of their own, changed between steps") {
+  const Tensor a = weights(f64), b = weights(f64), idle = weights(f64);
+  optim::SGD opt({{.parameters = {a, idle}, .options = {.lr = 1}}, {.parameters = {b}, .options = {.lr = 0.5}}});
+  const auto step = [&] {
+    for (const Tensor& w : {a, b}) w.set_grad(from_data(List{1, 1, 1}, {3}));
+    opt.step();
+  };
+  step();
+  CHECK(a.to_vector() == List{0, -3, -0.5});
+  CHECK(b.to_vector() == List{0.5, -2.5, 0});
+  CHECK(idle.to_vector() == start);
+  opt.groups[1].lr = 2;
+  step();
+  CHECK(b.to_vector() == List{-1.5, -4.5, -2});
+  CHECK(opt.lr() == 1);
+  opt.set_lr(0);
+  step();
+  CHECK(b.to_vector() == List{-1.5, -4.5, -2});
+  opt.zero_grad();
+  CHECK_FALSE(a.grad().defined());
+}
+
+TEST_CASE("a parameter that rests keeps its own count of steps") {
+  const Tensor a = weights(f64), b = weights(f64);
+  optim::Adam opt({a, b}, {.lr = 0.1});
+  for (int t = 1; t <= 4; ++t) {
+    a.set_grad(t % 2 ? Tensor() : from_data(List{1, 2, 3}, {3}));
+    b.set_grad(t > 2 ? Tensor() : from_data(List{1, 2, 3}, {3}));
+    opt.step();
+  }
+  CHECK(a.to_vector() == b.to_vector());
+}
+
+TEST_CASE("a large parameter is stepped the same with any number of threads") {
+  const auto train = [](int n) {
+    const int before = threads();
+    set_threads(n);
+    const Tensor w = full({50000}, 0.25, {.requires_grad = true});
+    Rng rng(1);
+    Tensor g({50000}, f32);
+    fill_normal(g, 0, 1, rng);
+    optim::AdamW opt({w});
+    for (int t = 0; t < 3; ++t) w.set_grad(g), opt.step({.clip_norm = 1});
+    set_threads(before);
+    return w.to_vector();
+  };
+  CHECK(train(1) == train(3));
+}
+
+TEST_CASE("a step counts as a change in place of what the tape still needs") {
+  const Tensor w = weights(f32);
+  const uint32_t version = w.storage().version;
+  w.set_grad(tensor({1.0, 1.0, 1.0}));
+  optim::SGD({w}).step();
+  CHECK(w.storage().version == version + 1);
+  CHECK(std::string(w.storage().changed_by) == "step");
+}
+
+TEST_CASE("what cannot be optimised") {
+  const Tensor w = weights(f32);
+  CHECK(error_of([&] { optim::SGD({w, w}); }) == "optim: parameter 1, of shape (3), is listed twice");
+  CHECK(error_of([&] { optim::SGD({w * 2}); }) == "optim: parameter 0, of shape (3), was computed by mul of shape (3)");
+  CHECK(error_of([&] { optim::SGD({tensor({1, 2})}); }) == "optim: parameter 0, of shape (2), is not floating but i64");
+  CHECK(error_of([&] {
+          optim::SGD({ones({2, 3}).transpose()});
+        }) == "optim: parameter 0, of shape (3, 2), is not contiguous");
+  optim::SGD opt({w}, {.momentum = 0.9, .dampening = 0.1, .nesterov = true});
+  w.set_grad(tensor({1.0, 1.0, 1.0}));
+  CHECK(error_of([&] { opt.step(); }).find("SGD: nesterov needs momentum and no dampening") == 0);
+}
