@@ -1,4 +1,3 @@
-#include "fathom/autograd/ops.h"
 #include "tests/nn/modules.h"
 
 using namespace fathom;

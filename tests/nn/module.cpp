@@ -156,8 +156,9 @@ TEST_CASE("module: an observer sees every call, its input and its output") {
   net(normal({5, 3}, 1, f32));
   nn::observer = nullptr;
   CHECK(log.calls == "(1(1(1 (5, 3)(5, 4))(1 (5, 4)(5, 4)) (5, 3)(5, 4))(1 (5, 4)(5, 2)) (5, 3)(5, 2))");
+  const std::string before = log.calls;
   net(normal({5, 3}, 1, f32));
-  CHECK(log.calls.size() == 75);
+  CHECK(log.calls == before);
 }
 
 TEST_CASE("module: what an observer gives is what the module gets") {

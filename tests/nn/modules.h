@@ -7,6 +7,8 @@
 #include "fathom/autograd/check_grads.h"
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/node.h"
+#include "fathom/autograd/ops.h"
+#include "fathom/autograd/recording.h"
 #include "fathom/nn/nn.h"
 #include "tests/support.h"
 

@@ -2,7 +2,9 @@
 #include <cmath>
 
 #include "fathom/autograd/create.h"
+#include "fathom/autograd/ops.h"
 #include "fathom/optim/optim.h"
+#include "fathom/tensor/parallel.h"
 #include "tests/support.h"
 
 using namespace fathom;

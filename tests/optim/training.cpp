@@ -3,6 +3,7 @@
 #include <new>
 
 #include "fathom/autograd/create.h"
+#include "fathom/autograd/ops.h"
 #include "fathom/nn/nn.h"
 #include "fathom/optim/optim.h"
 #include "tests/support.h"
@@ -16,13 +17,13 @@ thread_local int64_t requests = 0;
 }  // namespace
 
 #ifndef __SANITIZE_ADDRESS__
-void* operator new(size_t bytes) {
+[[gnu::noinline]] void* operator new(size_t bytes) {
   ++requests;
   if (void* p = std::malloc(bytes)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, size_t) noexcept { std::free(p); }
 #endif
 
 namespace {
