@@ -3,9 +3,9 @@
 #include <algorithm>  // find, max
 
 #include "fathom/autograd/families.h"
-#include "fathom/autograd/ops/matrix.h"
 #include "fathom/autograd/ops/reduce.h"
 #include "fathom/autograd/ops/views.h"
+#include "fathom/tensor/kernels/gemm.h"
 #include "fathom/tensor/kernels/reduce.h"
 
 namespace fathom {
@@ -14,6 +14,27 @@ namespace {
 void check_products(const char* op, const Tensor& a, const Tensor& b) {
   kernel::check_dtypes(op, a, b);
   if (!is_floating(a.dtype())) not_floating(op, a.dtype());
+}
+
+// Whether these strides are those of a row-major matrix, or of a part of one.
+bool by_rows(int64_t rows, int64_t columns, int64_t down, int64_t across) {
+  return (across == 1 || columns <= 1) && (down >= std::max<int64_t>(columns, 1) || rows <= 1);
+}
+// The last two axes of x as BLAS reads them; no data where it cannot.
+template <class T>
+kernel::Matrix<T> matrix_of(const Tensor& x) {
+  const int last = x.shape().rank - 1;
+  const int64_t rows = x.shape()[last - 1], columns = x.shape()[last];
+  const int64_t down = x.strides()[last - 1], across = x.strides()[last];
+  if (by_rows(rows, columns, down, across)) return {x.data<T>(), rows <= 1 ? std::max<int64_t>(columns, 1) : down};
+  if (by_rows(columns, rows, across, down))
+    return {x.data<T>(), columns <= 1 ? std::max<int64_t>(rows, 1) : across, true};
+  return {nullptr, 0};
+}
+// x, or a copy of it where BLAS cannot read its strides.
+Tensor blas_ready(const Tensor& x) {
+  const bool ready = visit_floating("matmul", x.dtype(), [&]<class T>(T) { return matrix_of<T>(x).data != nullptr; });
+  return ready ? x : kernel::clone(x);
 }
 
 // The offset of entry `index`, counted in row-major order, of a batch of matrices.
@@ -74,14 +95,6 @@ Shape with_last(Shape shape, int64_t n) {
 }
 
 }  // namespace
-
-Tensor blas_ready(const Tensor& x) {
-  const int64_t rows = x.size(-2), columns = x.size(-1);
-  const int64_t down = x.strides()[int(x.dim()) - 2], across = x.strides()[int(x.dim()) - 1];
-  const bool plain = (across == 1 || columns <= 1) && (down >= std::max<int64_t>(columns, 1) || rows <= 1);
-  const bool transposed = (down == 1 || rows <= 1) && (across >= std::max<int64_t>(rows, 1) || columns <= 1);
-  return plain || transposed ? x : kernel::clone(x);
-}
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
   check_products("matmul", a, b);
