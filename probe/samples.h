@@ -1,0 +1,128 @@
+// Numbers of a batch, sample by sample. Internal to the probes.
+#pragma once
+#include <cmath>
+#include <vector>
+
+#include "fathom/tensor/kernels/map.h"
+#include "fathom/tensor/random.h"
+
+namespace fathom::probe {
+
+// Where the samples of a contiguous tensor lie: sample i is `outer` pieces of `inner` numbers, `batch * inner` apart.
+struct Layout {
+  int64_t outer = 1, batch = 1, inner = 1;
+  Layout(const Shape& shape, int axis) {
+    for (int d = 0; d < shape.rank; ++d) (d < axis ? outer : d == axis ? batch : inner) *= shape[d];
+  }
+  int64_t size() const { return outer * inner; }
+  // Where the k-th number of sample i is.
+  int64_t at(int64_t i, int64_t k) const { return (k / inner * batch + i) * inner + k % inner; }
+  // f(first, n) for each piece of sample i.
+  template <class F>
+  void pieces(int64_t i, F f) const {
+    for (int64_t o = 0; o < outer; ++o) f((o * batch + i) * inner, inner);
+  }
+};
+
+inline Tensor contiguous_of(Tensor x) { return x.is_contiguous() ? x : kernel::clone(x); }
+
+template <class T>
+double sum_of_squares(const T* x, int64_t n, double scale = 1) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t k = 0; k < n; ++k) sum += (double(x[k]) * scale) * (double(x[k]) * scale);
+  return sum;
+}
+
+// The root of the sum of squares of what `pieces` shows, without overflow or underflow on the way. NaN stays NaN.
+template <class T, class Pieces>
+double scaled_norm(const T* x, Pieces pieces) {
+  double sum = 0;
+  pieces([&](int64_t first, int64_t n) { sum += sum_of_squares(x + first, n); });
+  if (sum > 1e-200 && sum < 1e200) return std::sqrt(sum);
+  double largest = 0;
+  bool nan = false;
+  pieces([&](int64_t first, int64_t n) {
+    for (int64_t k = first; k < first + n; ++k) {
+      const double size = std::abs(double(x[k]));
+      nan |= std::isnan(size);
+      if (size > largest) largest = size;
+    }
+  });
+  if (nan) return NAN;
+  if (largest == 0 || std::isinf(largest)) return largest;
+  // Powers of two: exact. Two of them, as 1 / largest may itself overflow.
+  const int exponent = std::ilogb(largest);
+  sum = 0;
+  pieces([&](int64_t first, int64_t n) {
+    for (int64_t k = first; k < first + n; ++k) {
+      const double part = std::ldexp(double(x[k]), -exponent);
+      sum += part * part;
+    }
+  });
+  return std::ldexp(std::sqrt(sum), exponent);
+}
+
+// Each sample's norm. x is floating.
+inline std::vector<double> norms_of(const Tensor& tensor, int axis) {
+  const Tensor x = contiguous_of(tensor);
+  const Layout layout(x.shape(), axis);
+  std::vector<double> norms(size_t(layout.batch));
+  visit_floating("probe", x.dtype(), [&]<class T>(T) {
+    for (int64_t i = 0; i < layout.batch; ++i)
+      norms[size_t(i)] = scaled_norm(x.data<T>(), [&](auto f) { layout.pieces(i, f); });
+  });
+  return norms;
+}
+inline double norm_of(const Tensor& x) { return norms_of(x, -1)[0]; }
+
+// Each sample is divided by its divisor.
+inline void divide_samples(const Tensor& x, int axis, const std::vector<double>& divisors) {
+  const Layout layout(x.shape(), axis);
+  visit_floating("probe", x.dtype(), [&]<class T>(T) {
+    T* numbers = x.data<T>();
+    for (int64_t i = 0; i < layout.batch; ++i) {
+      const double divisor = divisors[size_t(i)], factor = 1 / divisor;
+      const bool exact = std::isfinite(factor) && factor != 0;
+      layout.pieces(i, [&](int64_t first, int64_t n) {
+        if (exact)
+          for (int64_t k = first; k < first + n; ++k) numbers[k] = T(double(numbers[k]) * factor);
+        else
+          for (int64_t k = first; k < first + n; ++k) numbers[k] = T(double(numbers[k]) / divisor);
+      });
+    }
+  });
+}
+
+// A random direction of norm 1 in place of sample i.
+inline void draw_direction(const Tensor& x, int axis, int64_t i, Rng& rng) {
+  const Layout layout(x.shape(), axis);
+  visit_floating("probe", x.dtype(), [&]<class T>(T) {
+    T* numbers = x.data<T>();
+    double sum = 0;
+    layout.pieces(i, [&](int64_t first, int64_t n) {
+      for (int64_t k = first; k < first + n; ++k) {
+        const double normal = rng.normal();
+        numbers[k] = T(normal);
+        sum += normal * normal;
+      }
+    });
+    const double norm = std::sqrt(sum);
+    layout.pieces(i, [&](int64_t first, int64_t n) {
+      for (int64_t k = first; k < first + n; ++k) numbers[k] = T(double(numbers[k]) / norm);
+    });
+  });
+}
+
+// 1 or -1, equally likely.
+inline void fill_signs(const Tensor& x, Rng& rng) {
+  visit_floating("probe", x.dtype(), [&]<class T>(T) {
+    T* numbers = x.data<T>();
+    for (int64_t k = 0, n = x.numel(); k < n; k += 64) {
+      uint64_t bits = rng.draw();
+      for (int64_t j = k; j < n && j < k + 64; ++j, bits >>= 1) numbers[j] = bits & 1 ? T(1) : T(-1);
+    }
+  });
+}
+
+}  // namespace fathom::probe
