@@ -142,9 +142,9 @@ Tensor Jacobian::singular_values() const {
     for (int64_t i = 0; i < batch_; ++i) {
       const T* numbers = matrices.data<T>() + i * outputs_ * inputs_;
       double* to = values.data<double>() + i * n;
-      const Matrix m =
-          Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(numbers, outputs_, inputs_)
-              .template cast<double>();
+      const Matrix m = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
+                           numbers, outputs_, inputs_)
+                           .template cast<double>();
       Eigen::Map<Eigen::VectorXd> out(to, n);
       if (!m.allFinite()) out.setConstant(NAN);
       else if (n > 16) out = Eigen::BDCSVD<Matrix>(m).singularValues();

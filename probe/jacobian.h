@@ -1,8 +1,10 @@
 // The Jacobian dy/dx as a linear operator, read off what was recorded between x and y; nothing is executed again.
 //   1. It keeps the nodes of the tape between x and y: both tensors may go, backward() of that stretch must come later.
-//   2. Along the batch axis the Jacobian is block-diagonal: one block a sample, and every product works on all blocks at
-//      once. That no sample reaches another is tested once, with a random cotangent on the first and on the last sample.
-//      Where they do (BatchNorm in training), or x and y share no batch axis, it is one whole Jacobian: `coupled`.
+//   2. Along the batch axis the Jacobian is block-diagonal: one block a sample, and every product works on all blocks
+//   at
+//      once. That no sample reaches another is tested once, with a random cotangent on the first and on the last
+//      sample. Where they do (BatchNorm in training), or x and y share no batch axis, it is one whole Jacobian:
+//      `coupled`.
 //   3. Nothing is recorded, and the default random numbers are left alone.
 #pragma once
 #include "fathom/autograd/slice.h"
@@ -66,8 +68,8 @@ class Jacobian {
   Tensor apply(const Tensor& v) const;
   Tensor apply_transposed(const Tensor& u) const;
 
-  // The numbers, from min(outputs, inputs) products: (batch, outputs, inputs), without a batch (outputs, inputs); of y's
-  // dtype.
+  // The numbers, from min(outputs, inputs) products: (batch, outputs, inputs), without a batch (outputs, inputs); of
+  // y's dtype.
   Tensor matrix() const;
   // f64 (batch, min(outputs, inputs)), without a batch (min): descending, by SVD of the matrix in f64. NaN where the
   // matrix is not finite.
