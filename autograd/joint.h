@@ -1,6 +1,8 @@
 // A fused op: the gradients of its inputs share work, so it has one rule for all of them in each mode, written as
 // kernels. Higher orders differentiate its composition, which computes the same with ops.
 #pragma once
+#include <optional>
+
 #include "fathom/autograd/ops/views.h"
 #include "fathom/autograd/record.h"
 #include "fathom/autograd/slice.h"
@@ -21,13 +23,13 @@ struct JointNode final : Node {
   };
   std::array<Ref<History>, N> refs;
   std::array<Kept, N> kept;
-  std::unique_ptr<Rules> rules;
+  std::optional<Rules> rules;  // until consumed
 
   JointNode(const char* op, const Tensor& y, const Inputs& x, Rules r)
       : Node(op, y.shape(), y.dtype()),
         refs(each<Ref<History>>([&](size_t i) { return Ref<History>(x[i].history()); })),
         kept(each<Kept>([&](size_t i) { return Kept(x[i], false); })),
-        rules(new Rules(std::move(r))) {
+        rules(std::move(r)) {
     take_inputs(refs);
   }
 
