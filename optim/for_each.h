@@ -7,14 +7,15 @@ namespace fathom::optim {
 // f(w[i], g[i], ...) on each element. Requires: all contiguous, of T and of one number of elements; no two overlap.
 template <class T, class F, class... Ts>
 void for_each(F f, const Tensor& first, const Ts&... rest) {
-  const auto run = [&](int64_t begin, int64_t end, auto* __restrict... p) {
-    const int64_t n = end - begin;
+  // f by value: what it captures stays in registers, beyond the reach of the stores.
+  const auto run = [](F each, int64_t n, auto* __restrict... p) {
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) f(p[i]...);
+    for (int64_t i = 0; i < n; ++i) each(p[i]...);
   };
   const auto from = std::tuple(first.template data<T>(), rest.template data<T>()...);
-  parallel(first.numel(), kernel::parallel_grain,
-           [&](int64_t begin, int64_t end) { std::apply([&](auto*... p) { run(begin, end, p + begin...); }, from); });
+  parallel(first.numel(), kernel::parallel_grain, [&](int64_t begin, int64_t end) {
+    std::apply([&](auto*... p) { run(f, end - begin, p + begin...); }, from);
+  });
 }
 
 }  // namespace fathom::optim

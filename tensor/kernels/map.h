@@ -14,7 +14,7 @@ namespace fathom::kernel {
 inline constexpr int64_t parallel_grain = 16384;
 
 template <class Out, class F, class... In>
-void map_row(F& f, int64_t n, Out* out, const In*... in) {
+void map_row(F f, int64_t n, Out* out, const In*... in) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Out>(f(in[i]...));
 }
