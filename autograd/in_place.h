@@ -21,6 +21,20 @@ inline void check_in_place(const char* op, const Tensor& x, const History* other
         " is a view or has living views; while recording only a tensor alone on its storage is changed in place");
 }
 
+// y, or a copy of it when it is another view of the storage of x, which is about to change.
+inline Tensor apart_from(const Tensor& x, const Tensor& y) {
+  if (&y.storage() != &x.storage()) return y;
+  if (y.offset() == x.offset() && y.shape() == x.shape() && y.strides() == x.strides()) return y;
+  return kernel::clone(y);
+}
+// x as it is now, with its history, for rules to keep.
+inline Tensor as_before(const Tensor& x, const Tensor& changing) {
+  if (&x.storage() != &changing.storage()) return x;
+  Tensor before = kernel::clone(x);
+  before.set_history(x.history());
+  return before;
+}
+
 template <class F, class Op, class... Y>
 Tensor& change_in_place_of(const char* op, Tensor& x, F f, Op recorded, const Y&... y) {
   (kernel::check_dtypes(op, x, y), ...);
@@ -32,11 +46,11 @@ Tensor& change_in_place_of(const char* op, Tensor& x, F f, Op recorded, const Y&
   ((y.history() ? void(other = y.history()) : void()), ...);
   check_in_place(op, x, other);
   if (recording() && (x.history() || other)) {
-    const Tensor result = recorded(x, y...);
+    const Tensor result = recorded(as_before(x, x), as_before(y, x)...);
     kernel::copy(result, x);
     x.set_history(result.history());
   } else {
-    visit_number(op, x.dtype(), [&]<class T>(T) { kernel::map_all<T>(f, x, x, y...); });
+    visit_number(op, x.dtype(), [&]<class T>(T) { kernel::map_all<T>(f, x, x, apart_from(x, y)...); });
   }
   x.storage().changed(op);
   return x;

@@ -2,15 +2,16 @@
 
 #include "fathom/autograd/families.h"
 #include "fathom/autograd/in_place.h"
+#include "fathom/autograd/ops/number.h"
 
 namespace fathom {
 namespace {
 
-// Throws Error when c is no value of this dtype.
-void check_number(const char* op, double c, Dtype dtype) {
-  if (!is_floating(dtype) && c != std::trunc(c))
-    throw Error(std::string(op) + ": the number " + std::to_string(c) + " with a tensor of " + to_string(dtype) +
-                "; convert with .to(f32)");
+// c as an element; beyond the range of integers, the end of it.
+template <Number T>
+T bound(double c) {
+  if constexpr (std::same_as<T, int64_t>) return c >= 0x1p63 ? INT64_MAX : c <= -0x1p63 ? INT64_MIN : T(c);
+  else return T(c);
 }
 
 constexpr auto pass = [](Tensor g) { return g; };
@@ -91,6 +92,10 @@ Tensor minimum(Tensor a, Tensor b) { return -maximum(-std::move(a), -std::move(b
 
 Tensor pow(Tensor x, double exponent) {
   if (exponent == 2) return square(std::move(x));
+  if (exponent == 0)  // p x^(p - 1) would be 0 * inf at 0
+    return pointwise(
+        "pow", std::move(x), [](auto e) { return decltype(e)(1); },
+        [](auto e, Unused) { return where(e == e, 0_r, e); });
   return pointwise(
       "pow", std::move(x), [p = Real{exponent}](auto e) { return pow(e, p); },
       [p = exponent](auto e, Unused) { return Real{p} * pow(e, Real{p - 1}); });
@@ -109,7 +114,8 @@ Tensor reciprocal(Tensor x) {
       "reciprocal", std::move(x), [](auto e) { return 1 / e; }, [](Unused, auto y) { return -(y * y); });
 }
 Tensor clamp(Tensor x, double low, double high) {
-  check_number("clamp", low, is_floating(x.dtype()) || std::isinf(low) ? f32 : x.dtype());
+  for (double end : {low, high})
+    if (std::isfinite(end)) check_number("clamp", end, x.dtype());
   const auto inside = [low, high](const auto& e) {
     return where(e < Real{low}, 0_r, where(e > Real{high}, 0_r, 1 + 0 * e));
   };
@@ -117,7 +123,7 @@ Tensor clamp(Tensor x, double low, double high) {
       "clamp", std::move(x),
       [low, high](auto e) {
         using T = decltype(e);
-        return e < T(low) ? T(low) : e > T(high) ? T(high) : e;
+        return e < bound<T>(low) ? bound<T>(low) : e > bound<T>(high) ? bound<T>(high) : e;
       },
       [inside](auto e, Unused) { return inside(e); });
 }
@@ -149,6 +155,7 @@ Tensor& Tensor::mul_(const Tensor& y) {
       "mul_", *this, y, [](auto a, auto b) { return a * b; }, [](Tensor a, Tensor b) { return a * b; });
 }
 Tensor& Tensor::div_(const Tensor& y) {
+  if (!is_floating(dtype())) not_floating("div_", dtype());
   return change_in_place(
       "div_", *this, y, [](auto a, auto b) { return a / b; }, [](Tensor a, Tensor b) { return a / b; });
 }
@@ -172,7 +179,7 @@ Tensor& Tensor::copy_(const Tensor& y) {
   check_in_place("copy_", *this, y.history());
   if (broadcast("copy_", shape(), y.shape()) != shape())
     throw Error("copy_: " + to_string(y.shape()) + " into " + to_string(shape()));
-  kernel::copy(y, *this);
+  kernel::copy(apart_from(*this, y), *this);
   storage().changed("copy_");
   if (recording() && (history() || y.history()))
     set_history(y.history() ? fathom::expand(y.to(dtype()), shape()).history() : nullptr);

@@ -2,23 +2,12 @@
 
 #include <cmath>
 
+#include "fathom/autograd/ops/number.h"
 #include "fathom/autograd/record.h"
 #include "fathom/tensor/kernels/map.h"
 
 namespace fathom {
 namespace {
-
-// c as an element of this dtype. Throws Error when it is none.
-template <Element T>
-T number(const char* op, double c) {
-  const bool is_value = std::same_as<T, bool>      ? c == 0 || c == 1
-                        : std::same_as<T, int64_t> ? c == std::trunc(c) && std::abs(c) < 0x1p63
-                                                   : true;
-  if (!is_value)
-    throw Error(std::string(op) + ": the number " + std::to_string(c) + " with a tensor of " + to_string(dtype_of<T>) +
-                "; convert with .to(f32)");
-  return T(c);
-}
 
 template <class F>
 Tensor compare(const char* op, const Tensor& a, const Tensor& b, F f) {
@@ -29,9 +18,9 @@ Tensor compare(const char* op, const Tensor& a, const Tensor& b, F f) {
 }
 template <class F>
 Tensor compare(const char* op, const Tensor& x, double c, F f) {
+  check_number(op, c, x.dtype());
   const Tensor y(x.shape(), boolean);
-  visit(x.dtype(),
-        [&]<class T>(T) { kernel::map_into<bool, T>([f, r = number<T>(op, c)](T e) { return f(e, r); }, y, x); });
+  visit(x.dtype(), [&]<class T>(T) { kernel::map_into<bool, T>([f, r = T(c)](T e) { return f(e, r); }, y, x); });
   return y;
 }
 template <class F>
@@ -154,10 +143,10 @@ Tensor where(const Tensor& c, const Tensor& a, const Tensor& b) {
 }
 Tensor where(const Tensor& c, const Tensor& a, double b) {
   check_boolean("where", c);
+  check_number("where", b, a.dtype());
   const Tensor y(broadcast("where", c.shape(), a.shape()), a.dtype());
-  visit(a.dtype(), [&]<class T>(T) {
-    kernel::map_into<T, bool, T>([r = number<T>("where", b)](bool k, T p) { return k ? p : r; }, y, c, a);
-  });
+  visit(a.dtype(),
+        [&]<class T>(T) { kernel::map_into<T, bool, T>([r = T(b)](bool k, T p) { return k ? p : r; }, y, c, a); });
   return record("where", y, keep(c), wrt(a, [](const Tensor& g, const Tensor& k) { return where(k, g, 0); }));
 }
 Tensor where(const Tensor& c, double a, const Tensor& b) { return where(!c, b, a); }
