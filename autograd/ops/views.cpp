@@ -41,15 +41,14 @@ bool strides_for(const Tensor& x, const Shape& shape, Shape& strides) {
 Shape complete(const Tensor& x, Shape shape) {
   int open = -1;
   int64_t known = 1;
-  bool negative = false;
+  bool wrong = false;
   for (int d = 0; d < shape.rank; ++d) {
     if (shape[d] == -1 && open < 0) open = d;
-    else if (shape[d] < 0) negative = true;
-    else known *= shape[d];
+    else if (shape[d] < 0 || __builtin_mul_overflow(known, shape[d], &known)) wrong = true;
   }
   const Shape asked = shape;
-  if (open >= 0 && known > 0) shape[open] = x.numel() / known;
-  if (negative || (open >= 0 && known == 0) || shape.numel() != x.numel())
+  if (!wrong && open >= 0 && known > 0) shape[open] = x.numel() / known;
+  if (wrong || (open >= 0 && known == 0) || shape.numel() != x.numel())
     throw Error("reshape: " + to_string(x.shape()) + " into " + to_string(asked));
   return shape;
 }
@@ -161,10 +160,11 @@ Tensor expand(const Tensor& x, const Shape& shape) {
       [from = x.shape()](const Tensor& g) { return sum_to(g, from); });
 }
 
-Tensor slice(const Tensor& x, int64_t at, int64_t begin, int64_t end, int64_t step) {
+Tensor slice(const Tensor& x, int64_t at, int64_t begin, int64_t end, int64_t by) {
   const int d = axis("slice", at, x.shape().rank);
   const int64_t size = x.shape()[d];
-  if (step < 1) throw Error("slice: a step of " + std::to_string(step) + "; it must be at least 1");
+  if (by < 1) throw Error("slice: a step of " + std::to_string(by) + "; it must be at least 1");
+  const int64_t step = std::min(by, std::max<int64_t>(size, 1));  // a longer one takes no more
   const auto within = [size](int64_t i) { return std::clamp(i < 0 ? i + size : i, int64_t{0}, size); };
   const int64_t first = within(begin), count = std::max<int64_t>(0, (within(end) - first + step - 1) / step);
   return part_op("slice", x, [=](const Tensor& t) {
