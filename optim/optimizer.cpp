@@ -1,8 +1,8 @@
 #include "fathom/optim/optimizer.h"
 
-#include <algorithm>  // min, clamp
+#include <algorithm>  // min, lower_bound
 #include <cmath>
-#include <unordered_set>
+#include <functional>  // less
 
 #include "fathom/autograd/node.h"
 #include "fathom/autograd/recording.h"
@@ -31,46 +31,41 @@ double sum_of_squares(const Tensor& g) {
   });
 }
 
-// The norm over a list whose tensors tensor_of gives.
-template <class List, class TensorOf>
-double norm_of(const List& list, TensorOf tensor_of) {
-  double total = 0;
-  for (const auto& each : list)
-    if (const Tensor g = tensor_of(each).grad(); g.defined()) total += sum_of_squares(g);
-  return std::sqrt(total);
+// The square of the norm of w's gradient; 0 without one.
+double squared_norm(const Tensor& w) {
+  const Tensor g = w.grad();
+  return g.defined() ? sum_of_squares(g) : 0;
 }
 
-template <class List, class TensorOf>
-[[noreturn]] void not_finite(const char* op, const List& list, TensorOf tensor_of, double norm) {
-  size_t i = 0;
-  for (const auto& each : list) {
-    const Tensor& w = tensor_of(each);
-    const Tensor g = w.grad();
-    if (g.defined() && !std::isfinite(sum_of_squares(g)))
-      throw Error(std::string(op) + ": the gradient of parameter " + std::to_string(i) + ", of shape " +
-                  to_string(w.shape()) + ", is not finite: its norm is " +
-                  std::to_string(std::sqrt(sum_of_squares(g))));
-    ++i;
-  }
-  throw Error(std::string(op) + ": the norm of all gradients is not finite: " + std::to_string(norm));
+[[noreturn]] void not_finite(const std::string& op, const std::string& name, const Tensor& w) {
+  throw Error(op + ": the gradient of " + name + ", of shape " + to_string(w.shape()) +
+              ", is not finite: its norm is " + std::to_string(std::sqrt(squared_norm(w))));
+}
+// Each gradient is finite; the sum of their squares is not.
+[[noreturn]] void not_finite(const std::string& op) {
+  throw Error(op + ": the norm of all gradients together is not finite");
 }
 
 double clip_scale(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
 
-constexpr auto itself = [](const Tensor& w) -> const Tensor& { return w; };
-constexpr auto its_tensor = [](const auto& p) -> const Tensor& { return p.w; };
-
 }  // namespace
 
-double grad_norm(std::span<const Tensor> parameters) { return norm_of(parameters, itself); }
+double grad_norm(std::span<const Tensor> parameters) {
+  double total = 0;
+  for (const Tensor& w : parameters) total += squared_norm(w);
+  return std::sqrt(total);
+}
 
 double clip_grad_norm(std::span<const Tensor> parameters, double max_norm, OnNonfinite on_nonfinite) {
   if (!(max_norm > 0)) throw Error("clip_grad_norm: the norm must be positive, got " + std::to_string(max_norm));
   const NoGrad off;
   const double norm = grad_norm(parameters);
   if (!std::isfinite(norm)) {
-    if (on_nonfinite == OnNonfinite::error) not_finite("clip_grad_norm", parameters, itself, norm);
-    return norm;
+    if (on_nonfinite == OnNonfinite::skip) return norm;
+    for (size_t i = 0; i < parameters.size(); ++i)
+      if (!std::isfinite(squared_norm(parameters[i])))
+        not_finite("clip_grad_norm", "parameter " + std::to_string(i), parameters[i]);
+    not_finite("clip_grad_norm");
   }
   const double scale = clip_scale(norm, max_norm);
   if (scale == 1) return norm;
@@ -91,20 +86,20 @@ void clip_grad_value(std::span<const Tensor> parameters, double max) {
   }
 }
 
+void Optimizer::add(std::string name, const Tensor& w, size_t group) {
+  const auto refuse = [&](const std::string& why) {
+    throw Error("optim: " + name + ", of shape " + to_string(w.shape()) + ", " + why);
+  };
+  if (!is_floating(w.dtype())) refuse(std::string("is not floating but ") + to_string(w.dtype()));
+  if (const Node* node = node_of(w); node && !node->is_leaf()) refuse("was computed by " + describe(*node));
+  if (!w.is_contiguous()) refuse("is not contiguous");
+  const auto at = std::lower_bound(known_.begin(), known_.end(), &w.shape(), std::less<>());
+  if (at != known_.end() && *at == &w.shape()) refuse("is listed twice");
+  known_.insert(at, &w.shape());
+  parameters_.push_back({std::move(name), w, group, 0, {}, {}});
+}
 void Optimizer::add(const std::vector<Tensor>& parameters, size_t group) {
-  std::unordered_set<const Shape*> known;  // a tensor's shape stands at an address of its own
-  for (const Parameter& p : parameters_) known.insert(&p.w.shape());
-  for (const Tensor& w : parameters) {
-    const auto refuse = [&](const std::string& why) {
-      throw Error("optim: parameter " + std::to_string(parameters_.size()) + ", of shape " + to_string(w.shape()) +
-                  ", " + why);
-    };
-    if (!is_floating(w.dtype())) refuse(std::string("is not floating but ") + to_string(w.dtype()));
-    if (const Node* node = node_of(w); node && !node->is_leaf()) refuse("was computed by " + describe(*node));
-    if (!w.is_contiguous()) refuse("is not contiguous");
-    if (!known.insert(&w.shape()).second) refuse("is listed twice");
-    parameters_.push_back({w, group, 0, {}, {}});
-  }
+  for (const Tensor& w : parameters) add("parameter " + std::to_string(parameters_.size()), w, group);
 }
 
 std::vector<Tensor> Optimizer::parameters() const {
@@ -124,10 +119,14 @@ double Optimizer::step(StepOptions options) {
   const NoGrad off;
   double norm = 0, scale = 1;
   if (options.clip_norm > 0 || options.measure_norm || options.on_nonfinite == OnNonfinite::skip) {
-    norm = norm_of(parameters_, its_tensor);
+    double total = 0;
+    for (const Parameter& p : parameters_) total += squared_norm(p.w);
+    norm = std::sqrt(total);
     if (!std::isfinite(norm)) {
-      if (options.on_nonfinite == OnNonfinite::error) not_finite("step", parameters_, its_tensor, norm);
-      return norm;
+      if (options.on_nonfinite == OnNonfinite::skip) return norm;
+      for (const Parameter& p : parameters_)
+        if (!std::isfinite(squared_norm(p.w))) not_finite("step", p.name, p.w);
+      not_finite("step");
     }
     if (options.clip_norm > 0) scale = clip_scale(norm, options.clip_norm);
   }

@@ -49,6 +49,7 @@ class Optimizer {
 
  protected:
   struct Parameter {
+    std::string name;  // for errors
     Tensor w;
     size_t group;
     int64_t steps = 0;     // those in which it had a gradient
@@ -56,11 +57,15 @@ class Optimizer {
   };
   Optimizer() = default;
   // Throws Error on a tensor that cannot be stepped: not floating, computed by an op, not contiguous, or listed twice.
-  void add(const std::vector<Tensor>& parameters, size_t group);
+  void add(std::string name, const Tensor& w, size_t group);
+  void add(const std::vector<Tensor>& parameters, size_t group);  // named "parameter 0", "parameter 1", ...
   // One step of one parameter, `steps` counting it already; g, contiguous, is to be taken times scale.
   virtual void update(Parameter& p, const Tensor& g, double scale) = 0;
 
   std::vector<Parameter> parameters_;
+
+ private:
+  std::vector<const Shape*> known_;  // sorted; a tensor's shape stands at an address of its own
 };
 
 // The options of each group may be changed between steps: opt.groups[0].lr = 1e-4.
@@ -71,6 +76,13 @@ class Grouped : public Optimizer {
 
   explicit Grouped(const std::vector<Tensor>& parameters, Options options = {}) {
     add(parameters, 0);
+    groups.push_back(options);
+  }
+  // From net.named_parameters(): errors tell the names.
+  template <class Named>
+  requires requires(const Named& each) { each.name, each.tensor; }
+  explicit Grouped(const std::vector<Named>& parameters, Options options = {}) {
+    for (const Named& each : parameters) add(each.name, each.tensor, 0);
     groups.push_back(options);
   }
   explicit Grouped(const std::vector<Group<Options>>& list) {

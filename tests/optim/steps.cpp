@@ -168,6 +168,26 @@ TEST_CASE("step: a norm that is not finite is an error that names the parameter,
   CHECK(error_of([&] { opt.step({.clip_norm = -1}); }).find("step: clip_norm must not be negative") == 0);
 }
 
+TEST_CASE("step: given named parameters, errors tell the names") {
+  struct Named {
+    std::string name;
+    Tensor tensor;
+  };
+  const std::vector<Named> list = {{"in.weight", weights(f32)}, {"out.bias", weights(f32)}};
+  optim::Adam opt(list, {.lr = 1});
+  list[1].tensor.set_grad(tensor({INFINITY, 0.0, 0.0}));
+  CHECK(error_of([&] { opt.step({.clip_norm = 1}); }) ==
+        "step: the gradient of out.bias, of shape (3), is not finite: its norm is inf");
+  const Tensor huge = from_data(List{1}, {1}, {.requires_grad = true}),
+               more = from_data(List{1}, {1}, {.requires_grad = true});
+  for (const Tensor& w : {huge, more}) w.set_grad(from_data(List{9e153}, {1}));
+  CHECK(error_of([&] { optim::SGD({huge, more}).step({.clip_norm = 1}); }) == "");
+  for (const Tensor& w : {huge, more}) w.set_grad(from_data(List{1.2e154}, {1}));
+  CHECK(error_of([&] {
+          optim::SGD({huge, more}).step({.clip_norm = 1});
+        }) == "step: the norm of all gradients together is not finite");
+}
+
 TEST_CASE("step: the norm comes back when asked for") {
   const Tensor w = weights(f64);
   optim::SGD opt({w}, {.lr = 1});
