@@ -29,6 +29,65 @@ Tensor checked(const char* op, const Tensor& index, int64_t size, const std::str
 }
 std::string axis_name(int d) { return "axis " + std::to_string(d); }
 
+// ---- on the tape ----
+
+// y = x taken at the index along d; its transpose adds into what flows into x, at the index, and nowhere else.
+using Take = Tensor (*)(const Tensor& x, int64_t d, const Tensor& index);
+using Add = Tensor (*)(Tensor x, int64_t d, const Tensor& index, const Tensor& source);
+struct TakeNode final : Node {
+  Ref<History> ref;
+  Kept index;
+  int d;
+  Take take;
+  Add add;
+
+  TakeNode(const char* op, const Tensor& y, const Tensor& x, int axis, const Tensor& i, Take t, Add a)
+      : Node(op, y.shape(), y.dtype()), ref(x.history()), index(i, false), d(axis), take(t), add(a) {
+    take_inputs(std::span(&ref, 1));
+  }
+  void vjp(Tensor g, Wanted wanted, Cotangents& into) override {
+    check_not_consumed();
+    if (!wanted[0]) return;
+    const Tensor places = index.get(*this);
+    into.update(*input(0), [&](Tensor at) {
+      if (!at.defined()) at = kernel::full(input(0)->shape, 0, dtype);
+      return add(std::move(at), d, places, g);
+    });
+  }
+  Tensor jvp(Wanted wanted) override {
+    check_not_consumed();
+    const Tensor& t = input(0)->flow;
+    return wanted[0] && t.defined() ? take(t, d, index.get(*this)) : Tensor();
+  }
+
+ private:
+  void give_back() override {
+    index.~Kept(), new (&index) Kept;
+    ref = {};
+  }
+};
+Tensor record_take(const char* op, Tensor y, const Tensor& x, int d, const Tensor& index, Take take, Add add) {
+  if (recording() && x.history()) y.set_history(new TakeNode(op, y, x, d, index, take, add));
+  return y;
+}
+
+constexpr auto pass = [](Tensor g, const Tensor&) { return g; };
+
+// Such a sum y on the tape: linear in x and in the source.
+template <class ToX>
+Tensor record_add(const char* op, Tensor y, ToX to_x, int d, const Tensor& index, const Tensor& source, Take take,
+                  Add add) {
+  const Shape shape = y.shape();
+  const Dtype dtype = y.dtype();
+  return record(op, std::move(y), keep(index), std::move(to_x),
+                wrt(
+                    source, [=](const Tensor& g, const Tensor& at) { return take(g, d, at); },
+                    [=](const Tensor& t, const Tensor& at) { return add(kernel::full(shape, 0, dtype), d, at, t); }));
+}
+
+// x's own buffer when nobody else holds it, else a copy.
+Tensor to_change(const Tensor& x) { return x.owned() ? x.alias() : kernel::clone(x); }
+
 // ---- whole slices ----
 
 Tensor selected(const Tensor& x, int d, const Tensor& index) {
@@ -51,33 +110,27 @@ Tensor selected(const Tensor& x, int d, const Tensor& index) {
   return y;
 }
 
-// The transpose of index_select: slice i of x, added to slice index[i] of zeros with `size` slices.
-Tensor added_slices(const Tensor& x, int d, const Tensor& index, int64_t size) {
-  const Tensor list = checked("index_select", index, size, axis_name(d));
-  Shape shape = x.shape();
-  shape[d] = size;
-  Tensor y = kernel::full(shape, 0, x.dtype());
-  visit_floating("index_select", x.dtype(), [&]<class T>(T) {
-    const Blocks b = blocks(x, 1u << d);
+// x with slice i of the source added to its slice index[i].
+Tensor index_add(Tensor x, int64_t at, const Tensor& index, const Tensor& source) {
+  const int d = int(at);
+  auto to_x = wrt(x, pass);
+  const Tensor y = to_change(x);
+  const Tensor list = checked("index_add", index, x.shape()[d], axis_name(d));
+  visit_floating("index_add", y.dtype(), [&]<class T>(T) {
+    const Blocks b = blocks(source, 1u << d);
     const T* from = b.x.template data<T>();
-    const int64_t* at = list.data<int64_t>();
+    const int64_t* places = list.data<int64_t>();
     T* to = y.data<T>();
-    const int64_t each = std::max<int64_t>(1, b.outer * b.reduced);
+    const int64_t size = y.shape()[d], each = std::max<int64_t>(1, b.outer * b.reduced);
     parallel(b.inner, std::max<int64_t>(1, kernel::parallel_grain / each), [&](int64_t begin, int64_t end) {
       for (int64_t i = 0; i < b.outer * b.reduced; ++i) {
         const T* slice = from + i * b.inner;
-        T* sum = to + (i / b.reduced * size + at[i % b.reduced]) * b.inner;
+        T* sum = to + (i / b.reduced * size + places[i % b.reduced]) * b.inner;
         for (int64_t j = begin; j < end; ++j) sum[j] += slice[j];
       }
     });
   });
-  return y;
-}
-Tensor add_slices(const Tensor& x, int d, const Tensor& index, int64_t size) {
-  return record("index_add", added_slices(x, d, index, size), keep(index),
-                wrt(
-                    x, [d](const Tensor& g, const Tensor& i) { return index_select(g, d, i); },
-                    [d, size](const Tensor& t, const Tensor& i) { return add_slices(t, d, i, size); }));
+  return record_add("index_add", y, std::move(to_x), d, index, source, index_select, index_add);
 }
 
 // ---- single elements ----
@@ -117,12 +170,15 @@ Tensor gathered(const Tensor& x, int d, const Tensor& index) {
   return y;
 }
 
-Tensor scattered(const Tensor& x, int d, const Tensor& index, const Tensor& source) {
+// Requires: the source has the index's shape.
+Tensor scatter_into(Tensor x, int64_t at, const Tensor& index, const Tensor& source) {
+  const int d = int(at);
+  auto to_x = wrt(x, pass);
+  const Tensor y = to_change(x);
   const Tensor list = checked("scatter_add", index, x.shape()[d], axis_name(d));
-  Tensor y = kernel::clone(x);
-  visit_number("scatter_add", x.dtype(),
+  visit_number("scatter_add", y.dtype(),
                [&]<class T>(T) { each_indexed<T>(y, d, list, source, [](T& to, T from) { to += from; }); });
-  return y;
+  return record_add("scatter_add", y, std::move(to_x), d, index, source, gather, scatter_into);
 }
 
 }  // namespace
@@ -130,21 +186,12 @@ Tensor scattered(const Tensor& x, int d, const Tensor& index, const Tensor& sour
 Tensor index_select(const Tensor& x, int64_t at, const Tensor& index) {
   const int d = axis("index_select", at, x.shape().rank);
   if (index.dim() != 1) throw Error("index_select: the index must have one axis, got " + to_string(index.shape()));
-  return record("index_select", selected(x, d, index), keep(index),
-                wrt(
-                    x, [d, size = x.shape()[d]](const Tensor& g, const Tensor& i) { return add_slices(g, d, i, size); },
-                    [d](const Tensor& t, const Tensor& i) { return index_select(t, d, i); }));
+  return record_take("index_select", selected(x, d, index), x, d, index, index_select, index_add);
 }
 
 Tensor gather(const Tensor& x, int64_t at, const Tensor& index) {
   const int d = axis("gather", at, x.shape().rank);
-  return record("gather", gathered(x, d, index), keep(index),
-                wrt(
-                    x,
-                    [d, shape = x.shape()](const Tensor& g, const Tensor& i) {
-                      return scatter_add(kernel::full(shape, 0, g.dtype()), d, i, g);
-                    },
-                    [d](const Tensor& t, const Tensor& i) { return gather(t, d, i); }));
+  return record_take("gather", gathered(x, d, index), x, d, index, gather, scatter_into);
 }
 
 Tensor scatter_add(const Tensor& x, int64_t at, const Tensor& index, const Tensor& source) {
@@ -159,13 +206,7 @@ Tensor scatter_add(const Tensor& x, int64_t at, const Tensor& index, const Tenso
   Tensor part = source;
   for (int k = 0; k < index.shape().rank; ++k)
     if (index.shape()[k] < part.shape()[k]) part = slice(part, k, 0, index.shape()[k]);
-  return record("scatter_add", scattered(x, d, index, part), keep(index),
-                wrt(x, [](const Tensor& g, const Tensor&) { return g; }),
-                wrt(
-                    part, [d](const Tensor& g, const Tensor& i) { return gather(g, d, i); },
-                    [d, shape = x.shape()](const Tensor& t, const Tensor& i) {
-                      return scatter_add(kernel::full(shape, 0, t.dtype()), d, i, t);
-                    }));
+  return scatter_into(x, d, index, part);
 }
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {

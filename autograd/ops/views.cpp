@@ -209,7 +209,7 @@ Tensor diagonal(const Tensor& x, int64_t offset, int64_t a, int64_t b) {
 
 std::vector<Tensor> unbind(const Tensor& x, int64_t d) {
   std::vector<Tensor> parts;
-  const int64_t size = x.size(d);
+  const int64_t size = x.shape()[axis("unbind", d, x.shape().rank)];
   for (int64_t i = 0; i < size; ++i) parts.push_back(select(x, d, i));
   return parts;
 }
@@ -217,7 +217,7 @@ std::vector<Tensor> unbind(const Tensor& x, int64_t d) {
 std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t d) {
   if (size < 1) throw Error("split: pieces of size " + std::to_string(size));
   std::vector<Tensor> parts;
-  const int64_t all = x.size(d);
+  const int64_t all = x.shape()[axis("split", d, x.shape().rank)];
   for (int64_t begin = 0; begin < std::max<int64_t>(all, 1); begin += size)
     parts.push_back(slice(x, d, begin, std::min(begin + size, all)));
   return parts;
@@ -225,7 +225,8 @@ std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t d) {
 
 std::vector<Tensor> chunk(const Tensor& x, int64_t pieces, int64_t d) {
   if (pieces < 1) throw Error("chunk: " + std::to_string(pieces) + " pieces");
-  return split(x, std::max<int64_t>(1, (x.size(d) + pieces - 1) / pieces), d);
+  const int64_t all = x.shape()[axis("chunk", d, x.shape().rank)];
+  return split(x, std::max<int64_t>(1, all / pieces + (all % pieces != 0)), d);
 }
 
 // ---- methods ----
