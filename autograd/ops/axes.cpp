@@ -23,13 +23,21 @@ int64_t reduced_size(const Shape& shape, unsigned bits) {
 Blocks rows(const Tensor& x, unsigned bits) {
   Blocks b;
   Shape sizes{}, strides{};
-  for (const bool reduced : {false, true})
-    for (int d = 0; d < x.shape().rank; ++d)
-      if (((bits >> d & 1) != 0) == reduced) {
-        sizes.push_back(x.shape()[d]);
-        strides.push_back(x.strides()[d]);
-        (reduced ? b.reduced : b.outer) *= x.shape()[d];
-      }
+  for (int d = 0; d < x.shape().rank; ++d)
+    if (!(bits >> d & 1)) {
+      sizes.push_back(x.shape()[d]);
+      strides.push_back(x.strides()[d]);
+      b.outer *= x.shape()[d];
+    }
+  const int kept = sizes.rank;
+  for (int d = 0; d < x.shape().rank; ++d)
+    if (bits >> d & 1) {  // in the order of memory: a reduction does not ask for another
+      int at = sizes.rank;
+      while (at > kept && strides[at - 1] < x.strides()[d]) --at;
+      sizes.insert(at, x.shape()[d]);
+      strides.insert(at, x.strides()[d]);
+      b.reduced *= x.shape()[d];
+    }
   b.x = x.view(sizes, strides);
   if (!b.x.is_contiguous()) b.x = kernel::clone(b.x);
   return b;
@@ -41,8 +49,9 @@ Blocks blocks(const Tensor& x, unsigned bits) {
   int first = 0, end = shape.rank;
   while (first < end && !(bits >> first & 1)) b.outer *= shape[first++];
   while (end > first && !(bits >> (end - 1) & 1)) b.inner *= shape[--end];
-  for (int d = first; d < end; ++d)
-    if (!(bits >> d & 1)) return rows(x, bits);
+  bool together = x.is_contiguous() || first > 0 || end < shape.rank;
+  for (int d = first; d < end; ++d) together &= (bits >> d & 1) != 0;
+  if (!together) return rows(x, bits);
   b.reduced = reduced_size(shape, bits);
   b.x = x.is_contiguous() ? x.alias() : kernel::clone(x);
   return b;

@@ -15,7 +15,7 @@ struct Blocks {
   int64_t outer = 1, reduced = 1, inner = 1;
 };
 Blocks blocks(const Tensor& x, unsigned bits);
-Blocks rows(const Tensor& x, unsigned bits);  // the same with inner 1
+Blocks rows(const Tensor& x, unsigned bits);  // the same with inner 1, reduced axes in the order of memory
 
 // y, the result of a reduction of x over these axes, seen again with x's shape. An op.
 Tensor spread(Tensor y, const Shape& shape, unsigned bits, bool keepdim);

@@ -14,14 +14,14 @@ Tensor running_sum(const Tensor& x, int d, bool backwards) {
     const Blocks b = blocks(x, 1u << d);
     const T* from = b.x.template data<T>();
     T* to = y.data<T>();
-    pool::vector<Sum> sums(size_t(b.inner));
-    for (int64_t o = 0; o < b.outer; ++o) {
-      sums.assign(sums.size(), 0);
-      for (int64_t i = 0; i < b.reduced; ++i) {
-        const int64_t row = (o * b.reduced + (backwards ? b.reduced - 1 - i : i)) * b.inner;
-        for (int64_t j = 0; j < b.inner; ++j) to[row + j] = T(sums[size_t(j)] += Sum(from[row + j]));
+    for (int64_t o = 0; o < b.outer; ++o)
+      for (int64_t j = 0; j < b.inner; ++j) {
+        Sum total = 0;
+        for (int64_t i = 0; i < b.reduced; ++i) {
+          const int64_t at = (o * b.reduced + (backwards ? b.reduced - 1 - i : i)) * b.inner + j;
+          to[at] = T(total += Sum(from[at]));
+        }
       }
-    }
   });
   return y;
 }
