@@ -205,6 +205,21 @@ TEST_CASE("unbind: T steps and their sum cost storage in proportion to T, even w
   CHECK(Storage::live == before);
 }
 
+TEST_CASE("unbind: back through T steps no buffer of the whole's size is used but the gradient's own") {
+  constexpr int64_t steps = 300, width = 8;
+  for (const bool create_graph : {false, true}) {
+    Tensor x = randn({steps, width}, {.requires_grad = true});
+    Tensor total = zeros({width});
+    for (const Tensor& part : unbind(x)) total = total + part * part;
+    total = sum(total);
+    pool::release();
+    const Tensor g = grad(total, x, {.create_graph = create_graph});
+    const size_t whole = sizeof(Storage) + size_t(steps * width) * sizeof(float);
+    CHECK(pool::free_blocks[pool::size_class(whole).index] == nullptr);
+    CHECK(allclose(g, x * 2));
+  }
+}
+
 TEST_CASE("views: a part's gradient is zero elsewhere; overlapping parts add up") {
   Tensor x = counted({2, 3}).requires_grad_();
   CHECK(grad(sum(select(x, 1, 1)), x).to_vector() == Numbers{0, 1, 0, 0, 1, 0});
