@@ -1,0 +1,289 @@
+#include "fathom/probe/recorder.h"
+
+#include <unistd.h>  // getpid
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "fathom/autograd/create.h"
+#include "fathom/autograd/grad.h"
+#include "fathom/autograd/ops/arithmetic.h"
+#include "fathom/autograd/ops/fused.h"
+#include "fathom/autograd/ops/reduce.h"
+#include "fathom/nn/activations.h"
+#include "fathom/nn/containers.h"
+#include "fathom/nn/linear.h"
+#include "fathom/probe/jacobian.h"
+#include "fathom/probe/report/record.h"
+#include "tests/support.h"
+
+using namespace fathom;
+using nlohmann::json;
+using probe::Recorder;
+
+namespace {
+
+struct Folder {
+  std::filesystem::path path = std::filesystem::temp_directory_path() / ("fathom_recorder_" + std::to_string(getpid()));
+  Folder() { std::filesystem::create_directories(path); }
+  ~Folder() { std::filesystem::remove_all(path); }
+  operator std::string() const { return path.string(); }
+  std::vector<json> lines() const {
+    std::vector<json> all;
+    std::ifstream file(path / "record.jsonl");
+    for (std::string line; std::getline(file, line);) all.push_back(json::parse(line));
+    return all;
+  }
+};
+
+struct Block : nn::Module {
+  nn::Linear linear;
+  explicit Block(int64_t n) : linear(n, n) {}
+  Tensor forward(Tensor x) override { return tanh(linear(std::move(x))); }
+  void fields(nn::Fields& f) override { f("linear", linear); }
+};
+
+struct Net : nn::Module {
+  nn::Linear in{5, 8};
+  std::vector<Block> blocks;
+  nn::Dropout dropout{0.25};
+  nn::Linear out{8, 3};
+  explicit Net(int depth = 2) {
+    for (int i = 0; i < depth; ++i) blocks.emplace_back(8);
+  }
+  Tensor forward(Tensor x) override {
+    x = in(std::move(x));
+    for (Block& block : blocks) x = block(std::move(x));
+    return out(dropout(std::move(x)));
+  }
+  void fields(nn::Fields& f) override { f("in", in), f("blocks", blocks), f("dropout", dropout), f("out", out); }
+};
+
+Tensor batch(int64_t n, uint64_t seed = 11) {
+  Rng rng(seed);
+  return randn({n, 5}, {}, rng);
+}
+
+// The losses and the weights after a few steps of gradient descent, and the random numbers used.
+std::vector<double> trained(const Folder* folder) {
+  manual_seed(5);
+  Net net;
+  std::optional<Recorder> recorder;
+  if (folder) recorder.emplace(net, probe::RecorderOptions{.every = 2, .out = *folder});
+  std::vector<double> numbers;
+  for (int step = 0; step < 6; ++step) {
+    const Tensor loss = mean(square(net(batch(7, uint64_t(step)))));
+    numbers.push_back(loss.item());
+    net.zero_grad();
+    if (recorder) recorder->backward(loss);
+    else loss.backward();
+    const NoGrad off;
+    for (Tensor& w : net.parameters()) w -= w.grad() * 0.3;
+  }
+  for (const Tensor& w : net.parameters())
+    for (double value : w.to_vector()) numbers.push_back(value);
+  numbers.push_back(double(default_rng().position));
+  return numbers;
+}
+
+}  // namespace
+
+TEST_CASE("Recorder: training is the same, bit for bit, with one and without") {
+  const Folder folder;
+  const auto with = trained(&folder), without = trained(nullptr);
+  REQUIRE(with.size() == without.size());
+  for (size_t i = 0; i < with.size(); ++i) CHECK(with[i] == without[i]);
+}
+
+TEST_CASE("Recorder: what it measures is what the Jacobians are") {
+  const Folder folder;
+  manual_seed(1);
+  Net net;
+  net.eval();
+  Recorder recorder(net, {.every = 1, .out = folder, .cold_steps = 2000, .probes = 8});
+  CHECK(recorder.sites() == std::vector<std::string>{"in", "blocks.0", "blocks.1", "dropout", "out"});
+  const Tensor x = batch(4);
+  recorder.backward(mean(square(net(x))));
+  const auto& last = recorder.last();
+  REQUIRE(last.size() == 5);
+  CHECK(last[0].site == "in");
+  CHECK(last[4].site == "out");
+
+  // The same by hand, over a tape of one's own.
+  std::vector<Tensor> at = {batch(4).requires_grad_()};
+  at.push_back(net.in.forward(at[0]));
+  for (Block& block : net.blocks) at.push_back(block.forward(at.back()));
+  at.push_back(net.out.forward(at.back()));
+  const Tensor loss = mean(square(at.back()));
+  const std::vector<Tensor> g = grad(loss, at);
+  for (size_t i = 0; i < 4; ++i) {
+    const auto& m = last[i < 3 ? i : 4];
+    const probe::Jacobian j(at[i + 1], at[i]);
+    double largest = 0, squares = 0;
+    const Tensor values = j.singular_values();
+    for (double s : values.to_vector()) largest = std::max(largest, s), squares += s * s;
+    CHECK(m.has_jacobian);
+    CHECK_FALSE(m.coupled);
+    CHECK(m.sigma_max == doctest::Approx(largest).epsilon(1e-4));
+    CHECK(m.sigma_max <= largest * (1 + 1e-5));
+    CHECK(m.sigma_min <= m.sigma_median);
+    CHECK(m.sigma_median <= m.sigma_max);
+    CHECK(m.frobenius == doctest::Approx(std::sqrt(squares / 4)).epsilon(1e-5));  // exact: a side is at most 8
+    CHECK(m.grad_in == doctest::Approx(g[i].norm().item()).epsilon(1e-5));
+    CHECK(m.grad_out == doctest::Approx(g[i + 1].norm().item()).epsilon(1e-5));
+    CHECK(m.gain == doctest::Approx(m.grad_in / m.grad_out));
+    const Tensor y = at[i + 1];
+    CHECK(m.activation_rms == doctest::Approx(y.norm().item() / std::sqrt(double(y.numel()))).epsilon(1e-5));
+  }
+  CHECK(last[3].sigma_max == doctest::Approx(1));  // dropout in evaluation gives back its input
+  CHECK(last[3].gain == doctest::Approx(1));
+  CHECK(last[4].weight_norm ==
+        doctest::Approx(std::hypot(net.out.weight.norm().item(), net.out.bias.norm().item())).epsilon(1e-5));
+}
+
+TEST_CASE("Recorder: the record is whole after every step, and the report reads it") {
+  const Folder folder;
+  Net net;
+  {
+    Recorder recorder(
+        net, {.every = 2, .out = folder, .name = "a", .info = {{"net", "plain"}, {"depth", "2"}, {"lr", "0.1"}}});
+    for (int step = 0; step < 3; ++step) {
+      recorder.backward(mean(square(net(batch(4)))));
+      CHECK(probe::report::read_record(recorder.path())[0].points.size() == size_t(step + 1));
+    }
+    CHECK(recorder.steps() == 3);
+    CHECK(recorder.measuring_seconds() > 0);
+    CHECK(recorder.measuring_seconds() < recorder.seconds());
+    recorder.finish({.accuracy = 0.5});
+    recorder.report(folder.path / "report.html");
+    CHECK(std::filesystem::file_size(folder.path / "report.html") > 1000);
+    recorder.backward(mean(square(net(batch(4)))));  // no longer recorded
+  }
+  const auto run = probe::report::read_record(folder.path / "record.jsonl")[0];
+  CHECK(run.name == "a");
+  CHECK(run.net == "plain");
+  CHECK(run.depth == 2);
+  CHECK(run.options.at("lr") == "0.1");
+  REQUIRE(run.layers.size() == 5);
+  CHECK(run.layers[size_t(run.order[0])] == "in");
+  CHECK(run.layers[size_t(run.order[4])] == "out");
+  REQUIRE(run.frames.size() == 2);
+  CHECK(run.frames[1].step == 2);
+  CHECK(run.points.size() == 3);
+  CHECK(run.points[0].grad_norm.value() > 0);
+  CHECK(run.ending.value().steps == 3);
+  CHECK(run.ending.value().accuracy == 0.5);
+
+  // Another run, appended; half a line that a crash left is cut off.
+  std::ofstream(folder.path / "record.jsonl", std::ios::app) << R"({"type":"st)";
+  { Recorder recorder(net, {.out = folder, .name = "b"}); }
+  CHECK(probe::report::read_record(folder.path / "record.jsonl").size() == 2);
+}
+
+TEST_CASE("Recorder: the norm may be told; numbers that are none are recorded as such") {
+  const Folder folder;
+  Net net;
+  Recorder recorder(net, {.every = 0, .out = folder, .grad_norm = false});
+  recorder.backward(mean(square(net(batch(4)))));
+  CHECK(folder.lines().size() == 1);
+  recorder.step(4.5);
+  CHECK(folder.lines().back()["grad_norm"] == 4.5);
+  recorder.backward(mean(square(net(batch(4)))) * INFINITY);
+  recorder.step(NAN);
+  CHECK(folder.lines().back()["loss"] == "Infinity");
+  CHECK(folder.lines().back()["grad_norm"] == "NaN");
+}
+
+TEST_CASE("Recorder: a module called twice has a site for each call; what is not recorded has none") {
+  const Folder folder;
+  Block block(5);
+  Recorder recorder(block, {.every = 1, .out = folder, .sites = "net"});
+  {
+    const NoGrad off;
+    block(batch(3));
+  }
+  block(batch(3));  // recorded, but it does not lead to the loss
+  recorder.backward(mean(square(block(block(batch(3))))));
+  REQUIRE(recorder.last().size() == 2);
+  CHECK(recorder.last()[0].site == "net");
+  CHECK(recorder.last()[0].call == 0);
+  CHECK(recorder.last()[1].call == 1);
+  CHECK(recorder.last()[0].grad_out == doctest::Approx(recorder.last()[1].grad_in));
+  recorder.backward(mean(square(block(batch(3)))));
+  CHECK(recorder.last().size() == 1);
+}
+
+TEST_CASE("Recorder: samples that reach each other are labelled") {
+  struct Centre : nn::Module {
+    Tensor forward(Tensor x) override { return x - mean(x, 0, true); }
+  };
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 4), Centre());
+  Recorder recorder(net, {.every = 1, .out = folder});
+  recorder.backward(mean(square(net(batch(6)))));
+  REQUIRE(recorder.last().size() == 2);
+  CHECK_FALSE(recorder.last()[0].coupled);
+  CHECK(recorder.last()[1].coupled);
+  CHECK(recorder.last()[1].sigma_max == doctest::Approx(1));
+  CHECK(folder.lines()[1]["sites"][1]["coupled"] == true);
+}
+
+TEST_CASE("Recorder: either may die first, and nothing is left behind") {
+  const int64_t nodes = Node::live, storages = Storage::live;
+  {
+    const Folder folder;
+    auto net = std::make_unique<Net>();
+    Tensor loss;
+    {
+      Recorder recorder(*net, {.every = 1, .out = folder});
+      loss = mean(square((*net)(batch(4))));
+    }
+    CHECK(nn::observer == nullptr);
+    loss.backward();
+    auto recorder = std::make_unique<Recorder>(*net, probe::RecorderOptions{.every = 1, .out = folder});
+    Recorder second(*net, {.every = 1, .out = folder, .name = "second"});
+    loss = mean(square((*net)(batch(4))));
+    net.reset();
+    recorder->backward(loss);
+    CHECK(recorder->last().size() == 5);
+    CHECK(second.last().empty());
+    recorder.reset();
+  }
+  CHECK(nn::observer == nullptr);
+  CHECK(Node::live == nodes);
+  CHECK(Storage::live == storages);
+}
+
+TEST_CASE("Recorder: sites by name") {
+  const Folder folder;
+  Net net;
+  const auto sites = [&](const std::string& pattern) {
+    return Recorder(net, {.out = folder, .sites = pattern}).sites();
+  };
+  CHECK(sites("blocks.*") == std::vector<std::string>{"blocks.0", "blocks.1"});
+  CHECK(sites("**.linear,out") == std::vector<std::string>{"blocks.0.linear", "blocks.1.linear", "out"});
+  CHECK(sites("*") == std::vector<std::string>{"net", "in", "dropout", "out"});
+  nn::Sequential nested(nn::Sequential(nn::Linear(5, 5), nn::Tanh()), nn::Residual(nn::Linear(5, 5)));
+  CHECK(Recorder(nested, {.out = folder}).sites() == std::vector<std::string>{"0.0", "0.1", "1"});
+}
+
+TEST_CASE("Recorder: what is wrong is said when it is made") {
+  const Folder folder;
+  Net net;
+  std::ofstream(folder.path / "file") << "x";
+  const std::string below = (folder.path / "file" / "run").string();
+  CHECK(error_of([&] { Recorder(net, {.out = below}); }).find("Recorder: cannot make the folder " + below) == 0);
+  std::filesystem::create_directories(folder.path / "taken" / "record.jsonl");
+  const std::string taken = (folder.path / "taken").string();
+  CHECK(error_of([&] { Recorder(net, {.out = taken}); }) ==
+        "Recorder: cannot write " + taken + "/record.jsonl: Is a directory");
+  CHECK(error_of([&] { Recorder(net, {.out = folder, .sites = "none.*"}); }) ==
+        "Recorder: no module fits the sites \"none.*\"; the first of 8 modules is in");
+  CHECK(error_of([&] { Recorder(net, {.every = -1, .out = folder}); }) ==
+        "Recorder: every is -1, at least 0 is needed");
+  CHECK(error_of([&] { Recorder(net, {.out = folder, .probes = 0}); }) ==
+        "Recorder: probes is 0, at least 1 is needed");
+}
