@@ -55,7 +55,14 @@ Shape without_matrix(Shape s) {
 // The product of (..., m, k) and (..., k, n).
 Tensor products(const Tensor& x, const Tensor& y) {
   const Tensor a = blas_ready(x), b = blas_ready(y);
-  const int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
+  const int a_last = a.shape().rank - 1, b_last = b.shape().rank - 1;
+  const int64_t m = a.shape()[a_last - 1], k = a.shape()[a_last], n = b.shape()[b_last];
+  if (a_last == 1 && b_last == 1) {
+    Tensor out({m, n}, a.dtype());
+    visit_floating("matmul", a.dtype(),
+                   [&]<class T>(T) { kernel::gemm(m, n, k, matrix_of<T>(a), matrix_of<T>(b), out.data<T>()); });
+    return out;
+  }
   const Shape batch = broadcast("matmul", without_matrix(a.shape()), without_matrix(b.shape()));
   const int64_t count = batch.numel();
   Shape shape = batch;
@@ -102,8 +109,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
     throw Error(std::string("matmul: ") + rule + ": " + to_string(a.shape()) + " and " + to_string(b.shape()));
   };
   if (a.dim() == 0 || b.dim() == 0) refuse("a number is no matrix");
-  const int64_t inner = b.dim() == 1 ? b.size(0) : b.size(-2);
-  if (a.size(-1) != inner) refuse("inner sizes differ");
+  const int64_t inner = b.shape()[b.dim() == 1 ? 0 : b.shape().rank - 2];
+  if (a.shape().back() != inner) refuse("inner sizes differ");
   if (a.dim() == 1) return squeeze(matmul(unsqueeze(a, 0), b), b.dim() == 1 ? 0 : -2);
   if (b.dim() == 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
   // One matrix for a whole batch: one product.

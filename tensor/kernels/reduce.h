@@ -50,6 +50,19 @@ T sum_block(const T* x, const T* y, int64_t n, F f) {
   return total;
 }
 
+// The same, added in double.
+template <class T, class F>
+double sum_block_widened(const T* x, const T* y, int64_t n, F f) {
+  constexpr int64_t piece = 512;
+  double a[piece], b[piece], total = 0;
+  for (int64_t begin = 0; begin < n; begin += piece) {
+    const int64_t m = std::min(piece, n - begin);
+    for (int64_t i = 0; i < m; ++i) a[i] = double(x[begin + i]), b[i] = double(y[begin + i]);
+    total += sum_block(a, b, m, f);
+  }
+  return total;
+}
+
 // The same in T within blocks and in double between them. A block that leaves float's range at either end is added
 // again in double.
 template <class T, class F>
@@ -60,8 +73,7 @@ double sum_of(const T* x, const T* y, int64_t n, F f) {
     const int64_t end = std::min(begin + block, n);
     const T s = sum_block(x + begin, y + begin, end - begin, f), magnitude = std::abs(s);
     if (sizeof(T) == 8 || (magnitude > T(1e-20) && magnitude <= std::numeric_limits<T>::max())) total += double(s);
-    else
-      for (int64_t i = begin; i < end; ++i) total += f(double(x[i]), double(y[i]));
+    else total += sum_block_widened(x + begin, y + begin, end - begin, f);
   }
   return total;
 }
