@@ -44,11 +44,11 @@ std::string names(const List& list) {
 struct Log : nn::Observer {
   std::string calls;
   Tensor before(nn::Module& m, Tensor x) override {
-    calls += "(" + std::to_string(m.training);
+    calls.append("(").append(std::to_string(m.training));
     return x;
   }
   void after(nn::Module&, const Tensor& x, const Tensor& y) override {
-    calls += " " + to_string(x.shape()) + to_string(y.shape()) + ")";
+    calls.append(" ").append(to_string(x.shape())).append(to_string(y.shape())).append(")");
   }
 };
 
