@@ -13,7 +13,7 @@ struct Options {
   std::vector<std::string> nets = {"plain", "orthogonal", "residual", "prenorm"};
   std::vector<int64_t> depths = {4, 16, 64};
   int64_t width = 64;
-  int64_t steps = 1500;
+  int64_t steps = 3000;
   int64_t batch = 64;
   int64_t every = 20;
   double lr = 1e-3;
