@@ -84,7 +84,8 @@ void backward(const Tensor& y, const BackwardOptions& options) {
   node->check_not_consumed();
   const Tensor& u = options.cotangent;
   if (!u.defined() && y.numel() != 1)
-    throw Error("backward: the tensor has shape " + to_string(y.shape()) + ", not one element; give a .cotangent of its shape");
+    throw Error("backward: the tensor has shape " + to_string(y.shape()) +
+                ", not one element; give a .cotangent of its shape");
   if (u.defined() && (u.shape() != y.shape() || u.dtype() != y.dtype()))
     throw Error("backward: the cotangent is " + to_string(u.shape()) + " of " + to_string(u.dtype()) + ", the tensor " +
                 to_string(y.shape()) + " of " + to_string(y.dtype()));

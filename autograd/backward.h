@@ -16,5 +16,4 @@ struct BackwardOptions {
 // was consumed before, or when something a rule needs was changed in place.
 void backward(const Tensor& y, const BackwardOptions& options = {});
 
-
 }  // namespace fathom

@@ -20,7 +20,8 @@ Tensor jvp(const Tensor& y, std::span<const Tensor> xs, std::span<const Tensor> 
 // The gradient of the scalar y.
 std::vector<Tensor> grad(const Tensor& y, std::span<const Tensor> xs, GradOptions options = {});
 // H v, with H the matrix of second derivatives of the scalar y: the jvp of the gradient.
-std::vector<Tensor> hvp(const Tensor& y, std::span<const Tensor> xs, std::span<const Tensor> vs, GradOptions options = {});
+std::vector<Tensor> hvp(const Tensor& y, std::span<const Tensor> xs, std::span<const Tensor> vs,
+                        GradOptions options = {});
 
 // The same for one x, and for a list: auto [gx, gw] = grad(y, {x, w}).
 template <std::same_as<Tensor> X>

@@ -61,9 +61,8 @@ struct JointNode final : Node {
  private:
   template <class T, class F>
   static std::array<T, N> each(F f) {
-    return [&]<size_t... I>(std::index_sequence<I...>) {
-      return std::array<T, N>{f(I)...};
-    }(std::make_index_sequence<N>());
+    return [&]<size_t... I>(std::index_sequence<I...>) { return std::array<T, N>{f(I)...}; }
+    (std::make_index_sequence<N>());
   }
   Inputs inputs_kept() {
     return each<Tensor>([&](size_t i) { return kept[i].get(*this); });
@@ -86,7 +85,8 @@ Tensor record_joint(const char* name, Tensor y, const std::array<Tensor, N>& x, 
   if (!recording()) return y;
   for (const Tensor& each : x)
     if (each.history()) {
-      y.set_history(new JointNode<N, Vjp, Jvp, Compose>(name, y, x, {std::move(vjp), std::move(jvp), std::move(compose)}));
+      y.set_history(
+          new JointNode<N, Vjp, Jvp, Compose>(name, y, x, {std::move(vjp), std::move(jvp), std::move(compose)}));
       break;
     }
   return y;

@@ -29,15 +29,14 @@ void Tensor::set_grad(Tensor g) const {
   if (!node || !node->is_leaf() || !node->trained)
     throw Error("set_grad: the tensor of shape " + to_string(shape()) + " is no leaf that requires grad");
   if (g.defined() && (g.shape() != shape() || g.dtype() != dtype()))
-    throw Error("set_grad: a gradient of " + to_string(g.shape()) + " and " + to_string(g.dtype()) + " for a tensor of " +
-                to_string(shape()) + " and " + to_string(dtype()));
+    throw Error("set_grad: a gradient of " + to_string(g.shape()) + " and " + to_string(g.dtype()) +
+                " for a tensor of " + to_string(shape()) + " and " + to_string(dtype()));
   static_cast<Leaf*>(node)->grad = std::move(g);
 }
 
 Watch& watch(const char* op, const Tensor& x) {
   Node* node = node_of(x);
-  if (!node)
-    throw Error(std::string(op) + ": the tensor of shape " + to_string(x.shape()) + " is not on the tape");
+  if (!node) throw Error(std::string(op) + ": the tensor of shape " + to_string(x.shape()) + " is not on the tape");
   if (!node->watch) node->watch = std::make_unique<Watch>();
   return *node->watch;
 }

@@ -17,7 +17,8 @@ void Node::consume() {
 }
 
 void Node::already_consumed() const {
-  throw Error(std::string(name) + ": backward() has consumed this part of the tape; give the first call .retain_graph = true");
+  throw Error(std::string(name) +
+              ": backward() has consumed this part of the tape; give the first call .retain_graph = true");
 }
 
 void accumulate(Tensor& into, Tensor more) {

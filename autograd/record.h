@@ -27,8 +27,14 @@ class Kept {
  public:
   Kept() = default;
   Kept(const Tensor& x, bool is_output);
-  Kept(Kept&& other) noexcept : value_(std::move(other.value_)), history_(std::move(other.history_)),
-      version_(other.version_), is_output_(other.is_output_), shared_(other.shared_) { other.value_ = {}; }
+  Kept(Kept&& other) noexcept
+      : value_(std::move(other.value_)),
+        history_(std::move(other.history_)),
+        version_(other.version_),
+        is_output_(other.is_output_),
+        shared_(other.shared_) {
+    other.value_ = {};
+  }
   Kept& operator=(Kept&&) = delete;
   ~Kept() {
     if (value_.defined() && !shared_) --value_.storage().kept;
@@ -64,9 +70,7 @@ Keep<sizeof...(X)> keep(const X&... x) {
 }
 // x, when some other input's rule will need it; else an undefined tensor.
 inline const Tensor& kept_for(const Tensor& other, const Tensor& x) {
-  static constinit thread_local struct None {
-    alignas(Tensor) unsigned char bytes[sizeof(Tensor)] = {};
-  } none;
+  static constinit thread_local struct None { alignas(Tensor) unsigned char bytes[sizeof(Tensor)] = {}; } none;
   return other.history() ? x : reinterpret_cast<const Tensor&>(none);
 }
 
@@ -130,7 +134,8 @@ struct RuleNode final : Node {
       [&](const auto&... k) {
         (f(I, I + 1 == sizeof...(Rules), std::get<I>(rules), k...), ...);
       }(kept[J].get(*this)...);
-    }(std::index_sequence_for<Rules...>{}, std::make_index_sequence<K>{});
+    }
+    (std::index_sequence_for<Rules...>{}, std::make_index_sequence<K>{});
   }
 };
 

@@ -23,8 +23,8 @@ Tensor watched(Node& node, Tensor g) {
   for (Hook* hook = node.watch->hooks.get(); hook; hook = hook->next.get())
     if (Tensor changed = (*hook)(g); changed.defined()) {
       if (changed.shape() != node.shape || changed.dtype() != node.dtype)
-        throw Error("hook: the gradient of " + describe(node) + " was replaced by one of shape " + to_string(changed.shape()) +
-                    " and " + to_string(changed.dtype()));
+        throw Error("hook: the gradient of " + describe(node) + " was replaced by one of shape " +
+                    to_string(changed.shape()) + " and " + to_string(changed.dtype()));
       g = std::move(changed);
     }
   return g;

@@ -1,5 +1,5 @@
-// The flows of one walk over the tape. Walks nest (a rule, a hook or a checkpoint may start another): the inner one sets
-// aside the flows it meets and puts them back.
+// The flows of one walk over the tape. Walks nest (a rule, a hook or a checkpoint may start another): the inner one
+// sets aside the flows it meets and puts them back.
 #pragma once
 #include "fathom/autograd/node.h"
 

@@ -16,7 +16,7 @@ Tensor operator<(const Tensor& x, double c);
 Tensor operator<=(const Tensor& x, double c);
 Tensor operator>(const Tensor& x, double c);
 Tensor operator>=(const Tensor& x, double c);
-Tensor operator!(const Tensor& x);                   // of a boolean tensor
+Tensor operator!(const Tensor& x);                    // of a boolean tensor
 Tensor operator&&(const Tensor& a, const Tensor& b);  // elementwise; both are evaluated
 Tensor operator||(const Tensor& a, const Tensor& b);
 Tensor any(const Tensor& x, const Axes& axes = {}, bool keepdim = false);  // whether some element is true (not zero)

@@ -5,16 +5,16 @@
 namespace fathom {
 
 Tensor exp(Tensor x);
-Tensor expm1(Tensor x);        // exp(x) - 1, exact near 0
+Tensor expm1(Tensor x);  // exp(x) - 1, exact near 0
 Tensor log(Tensor x);
-Tensor log1p(Tensor x);        // log(1 + x), exact near 0
+Tensor log1p(Tensor x);  // log(1 + x), exact near 0
 Tensor sqrt(Tensor x);
-Tensor rsqrt(Tensor x);        // 1 / sqrt(x)
+Tensor rsqrt(Tensor x);  // 1 / sqrt(x)
 Tensor sin(Tensor x);
 Tensor cos(Tensor x);
 Tensor tanh(Tensor x);
 Tensor erf(Tensor x);
-Tensor sigmoid(Tensor x);      // 1 / (1 + exp(-x))
+Tensor sigmoid(Tensor x);  // 1 / (1 + exp(-x))
 Tensor log_sigmoid(Tensor x);
 Tensor softplus(Tensor x);     // log(1 + exp(x))
 Tensor relu(Tensor x);         // max(x, 0); slope 0 at 0

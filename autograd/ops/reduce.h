@@ -12,7 +12,7 @@ Tensor std(const Tensor& x, const Axes& axes = {}, bool keepdim = false, int64_t
 Tensor prod(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 Tensor amax(const Tensor& x, const Axes& axes = {}, bool keepdim = false);  // equal ones share the gradient
 Tensor amin(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
-Tensor argmax(const Tensor& x, int64_t d = -1, bool keepdim = false);       // i64; the first of equal ones, a NaN first
+Tensor argmax(const Tensor& x, int64_t d = -1, bool keepdim = false);  // i64; the first of equal ones, a NaN first
 Tensor argmin(const Tensor& x, int64_t d = -1, bool keepdim = false);
 Tensor logsumexp(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 Tensor norm(const Tensor& x, double p = 2, const Axes& axes = {}, bool keepdim = false);  // (sum |x|^p)^(1/p)

@@ -134,8 +134,7 @@ TEST_CASE("10, 11: LayerNorm") {
   for (int i = 0; i < 6; ++i) CHECK(spectrum_[size_t(i)] == near(1 / s, 1e-10));
   CHECK(spectrum_[6] == near(eps / (s * s * s), 1e-6));
   CHECK(spectrum_[7] < 1e-12);
-  CHECK(frobenius(probe::Jacobian(y, x).matrix()) ==
-        near(std::sqrt(6 / (s * s) + eps * eps / std::pow(s, 6)), 1e-10));
+  CHECK(frobenius(probe::Jacobian(y, x).matrix()) == near(std::sqrt(6 / (s * s) + eps * eps / std::pow(s, 6)), 1e-10));
   const Tensor constant = full({8}, 3, {.dtype = f64, .requires_grad = true});
   CHECK(spectrum(layer_norm(constant, {}, {}, eps), constant)[0] == near(1 / std::sqrt(eps), 1e-9));
 }

@@ -131,8 +131,7 @@ TEST_CASE("60: identities") {
 
   const Tensor loss = square(h.back()).sum();
   double gains = 1;
-  for (size_t l = 4; l > 0; --l)
-    gains *= norm(grad(loss, h[l - 1])).item() / norm(grad(loss, h[l])).item();
+  for (size_t l = 4; l > 0; --l) gains *= norm(grad(loss, h[l - 1])).item() / norm(grad(loss, h[l])).item();
   CHECK(gains == near(norm(grad(loss, h[0])).item() / norm(grad(loss, h[4])).item(), 1e-10));
 
   const Tensor permutation = tensor({8, 0, 3, 1, 2, 7, 6, 5, 4});
