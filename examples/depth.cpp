@@ -113,6 +113,7 @@ int run(const Options& options) {
   const auto record = make_folder(options.out);
   std::signal(SIGINT, interrupt);
   std::signal(SIGTERM, interrupt);
+  std::signal(SIGPIPE, SIG_IGN);  // the record and the report matter more than a reader that went away
 
   std::vector<Row> rows;
   std::string failure;
