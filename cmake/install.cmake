@@ -8,7 +8,7 @@ list(TRANSFORM folders PREPEND fathom_ OUTPUT_VARIABLE targets)
 
 install(TARGETS fathom ${targets} EXPORT fathom)
 install(EXPORT fathom NAMESPACE fathom:: FILE fathom-targets.cmake DESTINATION ${package_dir})
-install(FILES fathom.h DESTINATION include/fathom OPTIONAL)
+install(FILES fathom.h DESTINATION include/fathom)
 foreach(folder ${folders})
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION include/fathom FILES_MATCHING PATTERN "*.h")
 endforeach()
