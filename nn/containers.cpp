@@ -5,12 +5,7 @@
 namespace fathom::nn {
 
 Tensor Sequential::forward(Tensor x) {
-  size_t i = 0;
-  try {
-    for (; i < list_.size(); ++i) x = (*list_[i])(std::move(x));
-  } catch (const Error& e) {
-    throw Error("module " + std::to_string(i) + ": " + e.what());
-  }
+  for (const auto& each : list_) x = (*each)(std::move(x));
   return x;
 }
 void Sequential::fields(Fields& f) {

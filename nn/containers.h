@@ -5,7 +5,6 @@
 namespace fathom::nn {
 
 // One after the other: Sequential net(Linear(2, 32), Tanh(), Linear(32, 1)). Its modules are named 0, 1, ...
-// An Error from one of them is told with its number.
 struct Sequential : Module {
   template <std::derived_from<Module>... M>
   explicit Sequential(M... modules) {

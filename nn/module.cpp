@@ -1,6 +1,7 @@
 #include "fathom/nn/module.h"
 
 #include <algorithm>  // min
+#include <typeinfo>
 #include <unordered_set>
 
 #include "fathom/autograd/node.h"
@@ -57,14 +58,24 @@ void check_same_structure(const std::vector<NamedTensor>& to, const std::vector<
                 std::to_string(from.size()) + " there");
 }
 
+// Where an Error came from, for the modules around it to give the path from there.
+struct ModuleError final : Error {
+  const Module* module;
+  std::string why;
+  ModuleError(const std::string& path, const Module* m, const std::string& w)
+      : Error(path.empty() ? w : "module " + path + ": " + w), module(m), why(w) {}
+};
+
 }  // namespace
 
-Tensor Module::observed(Tensor x) {
-  Observer& watching = *observer;
-  x = watching.before(*this, std::move(x));
-  Tensor y = forward(x);
-  watching.after(*this, x, y);
-  return y;
+// Called while e is handled.
+void Module::rethrow_with_path(const Error& e) {
+  const auto* inner = dynamic_cast<const ModuleError*>(&e);
+  if (!inner && typeid(e) == typeid(Error)) throw ModuleError("", this, e.what());
+  if (inner)
+    for (const NamedModule& each : modules())
+      if (each.module == inner->module) throw ModuleError(each.name, inner->module, std::string(inner->why));
+  throw;
 }
 
 std::vector<NamedTensor> Module::named_parameters() const { return named(*this, false, true); }

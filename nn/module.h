@@ -44,9 +44,14 @@ struct Module {
 
   virtual Tensor forward(Tensor x) = 0;
   virtual void fields(Fields&) {}
+  // Where the samples of its input and output lie: a time-first sequence's are along 1.
+  virtual int64_t batch_axis() const { return 0; }
 
-  // forward(x), told to this thread's observer if there is one.
-  Tensor operator()(Tensor x) { return observer ? observed(std::move(x)) : forward(std::move(x)); }
+  // forward(x), told to this thread's observer if there is one. An Error from a module within begins with that one's
+  // path.
+  Tensor operator()(Tensor x) {
+    return call(std::move(x), [this](Tensor at) { return forward(std::move(at)); });
+  }
 
   std::vector<Tensor> parameters() const;
   std::vector<NamedTensor> named_parameters() const;
@@ -65,8 +70,22 @@ struct Module {
   // and both shapes, before anything is written where they differ.
   void load_from(const Module& other);
 
+ protected:
+  // f(x) as a call of this module, for methods that take more than forward does: y = call(x, [&](Tensor x) { ... }).
+  template <class F>
+  Tensor call(Tensor x, F f) try {
+    Observer* const watching = observer;
+    if (!watching) return f(std::move(x));
+    x = watching->before(*this, std::move(x));
+    Tensor y = f(x);
+    watching->after(*this, x, y);
+    return y;
+  } catch (const Error& e) {
+    rethrow_with_path(e);
+  }
+
  private:
-  Tensor observed(Tensor x);
+  [[noreturn]] void rethrow_with_path(const Error& e);
 };
 
 // A module of the same structure and values, built as m was: `auto copy = nn::clone(net, in, out)` for a Net(in, out).

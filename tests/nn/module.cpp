@@ -173,6 +173,36 @@ TEST_CASE("module: what an observer gives is what the module gets") {
   CHECK(y.to_vector() == std::vector<double>{2, 2});
 }
 
+TEST_CASE("module: an error tells the path of the module it comes from") {
+  struct Inner : nn::Module {
+    nn::Sequential body{nn::Tanh(), nn::Sequential(nn::LayerNorm(4))};
+    Tensor forward(Tensor x) override { return body(std::move(x)); }
+    void fields(nn::Fields& f) override { f("body", body); }
+    Tensor scaled(Tensor x, const Tensor& by) {
+      return call(std::move(x), [&](Tensor at) { return body(std::move(at)) * by; });
+    }
+  };
+  struct Outer : nn::Module {
+    std::vector<Inner> blocks;
+    Outer() { blocks.emplace_back(), blocks.emplace_back(); }
+    Tensor forward(Tensor x) override { return blocks[1](blocks[0](std::move(x)).slice(1, 0, 3)); }
+    void fields(nn::Fields& f) override { f("blocks", blocks); }
+  };
+  const std::string why = "LayerNorm: the last axis has 4 elements, got (5, 3)";
+  CHECK(error_of([] { Outer()(normal({5, 4}, 1, f32)); }) == "module blocks.1.body.1.0: " + why);
+  CHECK(error_of([] { nn::LayerNorm(4)(ones({5, 3})); }) == why);
+  CHECK(error_of([] { Inner().scaled(ones({5, 3}), ones({1})); }) == "module body.1.0: " + why);
+  CHECK(error_of([] { Inner().scaled(ones({5, 4}), ones({3})); }) == "mul: shapes do not broadcast: (5, 4) and (3)");
+
+  struct Stop : Error {
+    using Error::Error;
+  };
+  struct Stopping : nn::Module {
+    Tensor forward(Tensor) override { throw Stop("enough"); }
+  };
+  CHECK_THROWS_AS(nn::Residual(Stopping{})(ones({1})), Stop);
+}
+
 TEST_CASE("module: a member that fields forgets is found") {
   struct Forgetful : nn::Module {
     nn::Linear in{3, 4}, out{4, 2};
