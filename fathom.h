@@ -10,6 +10,7 @@
 #include "fathom/autograd/ops.h"
 #include "fathom/io/batches.h"
 #include "fathom/io/mnist.h"
+#include "fathom/io/npy.h"
 #include "fathom/nn/nn.h"
 #include "fathom/optim/optim.h"
 #include "fathom/probe/jacobian.h"

@@ -1,16 +1,14 @@
 #include "fathom/probe/report.h"
 
-#include <unistd.h>  // getpid
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "fathom/io/write_file.h"
 #include "fathom/probe/report/record.h"
 #include "fathom/tensor/error.h"
 
@@ -242,7 +240,7 @@ std::string inert(const json& data) {
 
 void write_report(const std::string& record_path, const std::string& page_path) {
   namespace fs = std::filesystem;
-  std::error_code ignored, failed;
+  std::error_code ignored;
   if (fs::equivalent(record_path, page_path, ignored)) throw Error("report: would overwrite its record " + record_path);
   const std::vector<report::Run> runs = report::read_record(record_path);
   std::string page = report::page_template();
@@ -250,15 +248,7 @@ void write_report(const std::string& record_path, const std::string& page_path) 
   page.replace(page.find(place), place.size(),
                report::inert(report::page_data(runs, fs::path(record_path).filename().string())));
 
-  const std::string draft = page_path + ".part" + std::to_string(getpid());
-  std::ofstream file(draft, std::ios::binary);
-  file << page;
-  file.close();
-  if (file) fs::rename(draft, page_path, failed);
-  if (!file || failed) {
-    fs::remove(draft, ignored);
-    throw Error("report: cannot write the page " + page_path);
-  }
+  io::write_file("report", page_path, page);
 }
 
 }  // namespace fathom::probe

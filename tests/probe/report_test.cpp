@@ -201,8 +201,9 @@ TEST_CASE("report: files that cannot be read or written") {
   CHECK_THROWS_WITH_AS(probe::write_report(folder / "none.jsonl", folder / "report.html"),
                        ("report: cannot read the record " + (folder / "none.jsonl")).c_str(), Error);
   const std::string record = folder.write(run);
-  CHECK_THROWS_WITH_AS(probe::write_report(record, folder / "none/report.html"),
-                       ("report: cannot write the page " + (folder / "none/report.html")).c_str(), Error);
+  CHECK_THROWS_WITH_AS(
+      probe::write_report(record, folder / "none/report.html"),
+      ("report: " + (folder / "none/report.html") + ": cannot be written: No such file or directory").c_str(), Error);
   CHECK_THROWS_WITH_AS(probe::write_report(record, record), ("report: would overwrite its record " + record).c_str(),
                        Error);
   CHECK(text_of(record) == run);
