@@ -5,9 +5,10 @@ const CURVES = {
   loss: {label: "loss", title: "Loss"},
   grad_norm: {label: "gradient norm", title: "Gradient norm of all weights"},
   through: {label: "end-to-end gain", title: "End-to-end gain: what the layers leave of the gradient"},
+  sharpness: {label: "sharpness", title: "Sharpness: the largest curvature of the loss; plain gradient descent is stable below 2 / rate (dotted)"},
 };
 const lastOf = (steps) => (steps.length ? steps[steps.length - 1] : 0);
-const lastStep = Math.max(1, ...runs.map((run) => Math.max(lastOf(run.steps), lastOf(run.frames))));
+const lastStep = Math.max(1, ...runs.map((run) => Math.max(lastOf(run.steps), lastOf(run.layers.frames), lastOf(run.parameters.frames))));
 
 // Points [step, log10], as recorded and as a running mean; null where a curve has no number.
 function curveOf(run) {
@@ -15,7 +16,7 @@ function curveOf(run) {
   if (!curves.cache.has(key)) {
     const {steps, logs} = run.curves[curves.quantity];
     const raw = logs.map((log, i) => (log !== MISSING && Number.isFinite(log) ? [steps[i], log] : null));
-    const weight = curves.quantity === "through" ? 1 : 2 / (1 + Math.max(1, raw.length / 40));
+    const weight = curves.quantity === "through" || curves.quantity === "sharpness" ? 1 : 2 / (1 + Math.max(1, raw.length / 40));
     const oneWay = (points) => {
       let mean = null;
       return points.map((point) => (mean = point && (mean === null ? point[1] : mean + weight * (point[1] - mean))));
@@ -29,7 +30,7 @@ function curveOf(run) {
 // log10 at the cursor's step, missing when the run had ended before.
 function valueAt(run, step) {
   const {steps, logs} = run.curves[curves.quantity], at = indexAt(steps, step);
-  return at < 0 || step > Math.max(lastOf(run.steps), run.end || 0) ? MISSING : logs[at];
+  return at < 0 || step > Math.max(lastOf(run.steps), run.layers.end) ? MISSING : logs[at];
 }
 
 function drawCurves() {
@@ -41,6 +42,8 @@ function drawCurves() {
     const points = curveOf(run)[curves.smooth ? "smooth" : "raw"].filter(Boolean);
     if (points.length) start = Math.max(start, points[0][1]);
     for (const [, y] of points) lo = Math.min(lo, y), hi = Math.max(hi, y);
+    if (curves.quantity === "sharpness")
+      for (const {edge} of run.sharpness) if (edge > 0) lo = Math.min(lo, logOf(edge)), hi = Math.max(hi, logOf(edge));
   }
   if (lo > hi) lo = -1, hi = 1;
   if (curves.quantity === "loss") hi = Math.min(hi, start + 1);  // one explosion must not flatten the others
@@ -80,8 +83,20 @@ function drawCurves() {
       line(ctx, css("--nan"), 2.5, [[cx - 5, cy - 5], [cx + 5, cy + 5], null, [cx - 5, cy + 5], [cx + 5, cy - 5]]);
     }
   }
+  if (curves.quantity === "sharpness")
+    for (const run of shown)
+      line(ctx, css(styleOf(run).colour), 1.4, run.sharpness.map(({step, edge}) => edge !== null && [x(step), y(logOf(edge))]), [1, 3]);
   ctx.restore();
-  line(ctx, css("--cursor"), 1, [[x(cursor.step), box.t], [x(cursor.step), box.b]], [3, 3]);
+  for (const run of shown) {
+    for (const step of run.clipped) line(ctx, css("--soft"), 1, [[x(step), box.b], [x(step), box.b - 5]]);
+    for (const {step} of run.alarms) {
+      ctx.fillStyle = css("--nan");
+      ctx.beginPath();
+      for (const [dx, dy] of [[-5, 0], [5, 0], [0, 8]]) ctx.lineTo(x(step) + dx, box.t - 4 + dy);
+      ctx.fill();
+    }
+  }
+  mark(ctx, box, x(cursor.step));
   for (const run of runs) run.output.textContent = power(valueAt(run, cursor.step));
 }
 
@@ -133,7 +148,7 @@ function startCurves() {
     return table(["step", ...runs.map((run) => run.name)],
       steps.map((step) => [num(step, 9), ...runs.map((run) => power(valueAt(run, step), 4))]));
   });
-  choice(byId("curves-choice"), Object.entries(CURVES).map(([name, {label: text}]) => [name, text]), "loss", (quantity) => {
+  choice(byId("curves-choice"), Object.entries(CURVES).filter(([name]) => name === "loss" || runs.some((run) => run.curves[name].steps.length)).map(([name, {label: text}]) => [name, text]), "loss", (quantity) => {
     curves.quantity = quantity;
     byId("curves-title").textContent = CURVES[quantity].title;
     drawCurves();

@@ -4,7 +4,7 @@
 file(READ ${FROM}/page.html page)
 file(READ ${FROM}/page.css style)
 set(script "")
-foreach(part numbers paint curves heat profile page)
+foreach(part numbers paint curves heat profile views page)
   file(READ ${FROM}/${part}.js text)
   string(APPEND script "${text}")
 endforeach()

@@ -1,19 +1,18 @@
-// One picture a run, layer by step, in the colours of one scale; and the scale itself.
+// Walls of pictures: one picture a run, rows by steps, in the colours of one scale; and the scale itself.
 
-const measured = runs.filter((run) => run.frames.length && run.layers.length);
-const heat = {quantity: "sigma_max", maps: [], scale: null, margin: {l: 30, r: 2, t: 4, b: 18}};
-
-// How long the last frame of a run stays in sight: as long as frames usually do.
-for (const run of measured) {
-  const gaps = run.frames.slice(1).map((step, i) => step - run.frames[i]).sort((a, b) => a - b);
-  run.end = run.frames[run.frames.length - 1] + (gaps.length ? gaps[gaps.length >> 1] : 1) || 1;
+// `of` names the runs' boards, `row` the cursor's place in them, `id` the wall's elements on the page.
+function makeWall(of, row, id, quantities) {
+  const shown = runs.filter((run) => run[of].frames.length && run[of].rows.length);
+  const present = quantities.filter((name) => shown.some((run) => run[of].values[name]));
+  return {of, row, id, runs: shown, quantities: present, quantity: present[0] || quantities[0], maps: [], scale: null,
+    margin: {l: 30, r: 2, t: 4, b: 18}, end: Math.max(1, ...shown.map((run) => run[of].end))};
 }
-const heatEnd = Math.max(1, ...measured.map((run) => run.end));
+const layerWall = makeWall("layers", "layer", "", OF_LAYERS), parameterWall = makeWall("parameters", "parameter", "parameter-", OF_PARAMETERS);
 
-function makeScale() {
-  const {centred} = QUANTITIES[heat.quantity], sample = [];
-  for (const run of measured) {
-    const values = run.values[heat.quantity] || [], stride = Math.ceil(values.length / 20000);
+function makeScale(wall) {
+  const {centred} = QUANTITIES[wall.quantity], sample = [];
+  for (const run of wall.runs) {
+    const values = run[wall.of].values[wall.quantity] || [], stride = Math.ceil(values.length / 20000);
     for (let i = 0; i < values.length; i += stride)
       if (Number.isFinite(values[i]) && values[i] !== MISSING) sample.push(centred ? Math.abs(values[i]) : values[i]);
   }
@@ -28,7 +27,7 @@ function makeScale() {
     hi = Math.max(quantile(0.995), lo + 0.05);
   }
   const colour = ramp(centred);
-  heat.scale = {lo, hi, centred, colour: (log) => colour((log - lo) / (hi - lo)), middle: (lo + hi) / 2};
+  wall.scale = {lo, hi, centred, colour: (log) => colour((log - lo) / (hi - lo)), middle: (lo + hi) / 2};
 }
 
 // What cannot be coloured is patterned: NaN and infinity in stripes, an exact zero in dots.
@@ -46,36 +45,36 @@ function patterns() {
 const kindOf = (log) => log === MISSING ? "absent" : Number.isNaN(log) ? "nan" : log === Infinity ? "infinite" : log === -Infinity ? "zero" : "";
 
 // Of a block of cells the one to show: what is no number first, then the farthest from the scale's middle.
-function worst(run, frames, layers) {
+function worst(wall, board, frames, rows) {
   let shown = MISSING, far = -1;
   for (let f = frames[0]; f <= frames[1]; ++f)
-    for (let l = layers[0]; l <= layers[1]; ++l) {
-      const log = logAt(run, heat.quantity, f, l);
+    for (let r = rows[0]; r <= rows[1]; ++r) {
+      const log = logAt(board, wall.quantity, f, r);
       if (log === MISSING) continue;
-      const distance = Number.isNaN(log) ? Infinity : Math.abs(log - heat.scale.middle);
+      const distance = Number.isNaN(log) ? Infinity : Math.abs(log - wall.scale.middle);
       if (distance > far) shown = log, far = distance;
     }
   return shown;
 }
 
-function paint(run, w, h) {  // in device pixels
+function paint(wall, board, w, h) {  // in device pixels
   const image = new ImageData(w, h), pattern = patterns();
   const columns = Array.from({length: w}, (_, px) => {
-    const from = (px / w) * heatEnd, to = ((px + 1) / w) * heatEnd;
-    if (from >= run.end || to <= run.frames[0]) return null;
-    const last = indexAt(run.frames, to);
-    return [indexAt(run.frames, from), run.frames[last] >= to && last > 0 ? last - 1 : last];
+    const from = (px / w) * wall.end, to = ((px + 1) / w) * wall.end;
+    if (from >= board.end || to <= board.frames[0]) return null;
+    const last = indexAt(board.frames, to);
+    return [indexAt(board.frames, from), board.frames[last] >= to && last > 0 ? last - 1 : last];
   });
-  const rows = Math.min(run.layers.length, h), thick = h / rows >= 8;
+  const rows = Math.min(board.rows.length, h), thick = h / rows >= 8;
   for (let r = 0; r < rows; ++r) {
     const top = Math.floor((r * h) / rows), bottom = Math.floor(((r + 1) * h) / rows);
-    const first = Math.floor((r * run.layers.length) / rows), last = Math.ceil(((r + 1) * run.layers.length) / rows) - 1;
+    const first = Math.floor((r * board.rows.length) / rows), last = Math.ceil(((r + 1) * board.rows.length) / rows) - 1;
     let log = MISSING, before = null;
     for (let px = 0; px < w; ++px) {
       const span = columns[px];
-      if (span && !(before && before[0] === span[0] && before[1] === span[1])) log = worst(run, span, [first, last]);
+      if (span && !(before && before[0] === span[0] && before[1] === span[1])) log = worst(wall, board, span, [first, last]);
       before = span;
-      const kind = span ? kindOf(log) : "", colour = !span ? pattern.paper : kind ? null : heat.scale.colour(log);
+      const kind = span ? kindOf(log) : "", colour = !span ? pattern.paper : kind ? null : wall.scale.colour(log);
       for (let y = top; y < bottom; ++y) {
         const [red, green, blue] = thick && y === bottom - 1 && r < rows - 1 ? pattern.paper : colour || pattern[kind](px, y);
         image.data.set([red, green, blue, 255], 4 * (y * w + px));
@@ -87,25 +86,25 @@ function paint(run, w, h) {  // in device pixels
   return canvas;
 }
 
-function drawMap(map, repaint) {
-  const {ctx, w, h, ratio} = surface(map.canvas), {run} = map, m = heat.margin;
+function drawMap(wall, map, repaint) {
+  const {ctx, w, h, ratio} = surface(map.canvas), {run} = map, board = run[wall.of], m = wall.margin;
   const box = {l: m.l, t: m.t, w: w - m.l - m.r, h: h - m.t - m.b};
   if (box.w < 10) return;
-  if (repaint || !map.image) map.image = paint(run, Math.round(box.w * ratio), Math.round(box.h * ratio));
+  if (repaint || !map.image) map.image = paint(wall, board, Math.round(box.w * ratio), Math.round(box.h * ratio));
   ctx.imageSmoothingEnabled = false;
   ctx.drawImage(map.image, box.l, box.t, box.w, box.h);
-  const layers = run.layers.length, x = (step) => box.l + (step / heatEnd) * box.w, y = (l) => box.t + ((l + 0.5) / layers) * box.h;
-  for (const l of new Set(some(layers, Math.min(layers, 5)))) label(ctx, String(l), box.l - 5, y(l), "right");
-  for (const t of ticks(0, heatEnd, box.w / 70).filter(Number.isInteger)) if (x(t) < w - 12) label(ctx, num(t, 6), Math.max(box.l + 3, x(t)), h - 7);
+  const rows = board.rows.length, x = (step) => box.l + (step / wall.end) * box.w, y = (r) => box.t + ((r + 0.5) / rows) * box.h;
+  for (const r of new Set(some(rows, Math.min(rows, 5)))) label(ctx, String(r), box.l - 5, y(r), "right");
+  for (const t of ticks(0, wall.end, box.w / 70).filter(Number.isInteger)) if (x(t) < w - 12) label(ctx, num(t, 6), Math.max(box.l + 3, x(t)), h - 7);
 
-  const f = indexAt(run.frames, cursor.step), from = run.frames[f], to = f + 1 < run.frames.length ? run.frames[f + 1] : run.end;
-  const cx = Math.round(x((from + Math.min(to, heatEnd)) / 2)) + 0.5, active = run === cursor.run;
-  if (cursor.step < run.end) {
+  const f = indexAt(board.frames, cursor.step), from = board.frames[f], to = f + 1 < board.frames.length ? board.frames[f + 1] : board.end;
+  const cx = Math.round(x((from + Math.min(to, wall.end)) / 2)) + 0.5, active = run === cursor.run;
+  if (cursor.step < board.end) {
     ctx.globalAlpha = active ? 1 : 0.45;
     line(ctx, css("--cursor"), 1, [[cx, box.t], [cx, box.t + box.h]]);
   }
   if (active) {
-    const cy = Math.round(y(cursor.layer)) + 0.5;
+    const cy = Math.round(y(cursor[wall.row])) + 0.5;
     line(ctx, css("--cursor"), 1, [[box.l, cy], [box.l + box.w, cy]]);
     ctx.fillStyle = css("--paper");
     ctx.strokeStyle = css("--cursor");
@@ -119,12 +118,12 @@ function drawMap(map, repaint) {
   map.figure.classList.toggle("active", active);
 }
 
-function drawScale() {
-  const {lo, hi, centred, colour} = heat.scale, pattern = patterns(), strip = el("canvas");
+function drawScale(wall) {
+  const {lo, hi, centred, colour} = wall.scale, place = byId(wall.id + "scale"), pattern = patterns(), strip = el("canvas");
   const bar = el("div", {className: "ramp"}, strip), kinds = new Set();
-  for (const run of measured) for (const log of run.values[heat.quantity] || []) if (kindOf(log)) kinds.add(kindOf(log));
+  for (const run of wall.runs) for (const log of run[wall.of].values[wall.quantity] || []) if (kindOf(log)) kinds.add(kindOf(log));
   const keys = [["nan", "NaN"], ["infinite", "infinite"], ["zero", "exactly zero"], ["absent", "not measured"]].filter(([kind]) => kinds.has(kind));
-  byId("scale").replaceChildren(bar, ...keys.map(([kind, name]) => el("span", {className: "key"}, el("canvas", {kind}), name)));
+  place.replaceChildren(bar, ...keys.map(([kind, name]) => el("span", {className: "key"}, el("canvas", {kind}), name)));
   const {ctx, w} = surface(strip), pad = 22, long = w - 2 * pad;
   for (let i = 0; i < long; ++i) {
     ctx.fillStyle = `rgb(${colour(lo + ((hi - lo) * (i + 0.5)) / long)})`;
@@ -134,7 +133,7 @@ function drawScale() {
   const marks = centred ? [lo, lo / 2, 0, hi / 2, hi] : [lo, (lo + hi) / 2, hi];
   for (const t of marks) label(ctx, (centred ? "×" : "") + power(t, 2), pad + ((t - lo) / (hi - lo)) * long, 23);
   if (centred) bar.title = `log10 from ${num(lo)} to ${num(hi)}; beyond, the end's colour`;
-  byId("scale").querySelectorAll(".key canvas").forEach((canvas, i) => {
+  place.querySelectorAll(".key canvas").forEach((canvas, i) => {
     const {ctx: c, w: cw, h: ch} = surface(canvas);
     for (let px = 0; px < cw; ++px)
       for (let py = 0; py < ch; ++py) {
@@ -144,3 +143,63 @@ function drawScale() {
   });
 }
 
+
+function makeMaps(wall) {
+  const holder = byId(wall.id + "maps");
+  const ordered = isFamily ? [...wall.runs].sort((a, b) => nets.indexOf(a.net) - nets.indexOf(b.net) || a.depth - b.depth) : wall.runs;
+  if (isFamily && depths.length <= 4 && wall.runs.length === nets.length * depths.length)
+    holder.style.gridTemplateColumns = `repeat(${depths.length}, minmax(0, 1fr))`;
+  holder.classList.toggle("few", ordered.length <= 4 && !holder.style.gridTemplateColumns);
+  for (const run of ordered) {
+    const board = run[wall.of];
+    const canvas = el("canvas", {tabIndex: 0, role: "img", "aria-label": `${run.name}: ${board.rows.length} ${wall.of} by ${board.frames.length} steps. Arrow keys move the cursor; the table below holds the numbers.`});
+    const details = el("details", {}, el("summary", {}, "As a table")), {loss, accuracy} = run.summary;
+    const facts = (loss === null ? "" : `loss ${num(loss)}`) + (accuracy === undefined || accuracy === null ? "" : ` · ${percent(accuracy)}`);
+    const figure = el("figure", {}, el("figcaption", {}, el("b", {title: run.name}, run.name), el("span", {}, facts)), canvas, details);
+    const refill = tableIn(details, () => {
+      const frames = some(board.frames.length, 24);
+      return table([QUANTITIES[wall.quantity].label, ...frames.map((f) => `step ${board.frames[f]}`)],
+        board.rows.map((name, r) => [`${r} ${name}`, ...frames.map((f) => power(logAt(board, wall.quantity, f, r)))]));
+    });
+    wall.maps.push({run, canvas, figure, refill, image: null});
+    holder.append(figure);
+    const under = (event) => {
+      const m = wall.margin, w = canvas.clientWidth - m.l - m.r, h = canvas.clientHeight - m.t - m.b;
+      const step = ((event.offsetX - m.l) / w) * wall.end;
+      return {run, step: board.frames[indexAt(board.frames, step)], [wall.row]: Math.floor(((event.offsetY - m.t) / h) * board.rows.length)};
+    };
+    canvas.addEventListener("pointermove", (event) => cursor.held || moveTo(under(event)));
+    canvas.addEventListener("click", (event) => moveTo({...under(event), held: !cursor.held}));
+    canvas.addEventListener("focus", () => cursor.held || moveTo({run}));
+    canvas.addEventListener("keydown", (event) => {
+      const frame = indexAt(board.frames, cursor.step), last = board.frames.length - 1;
+      const to = (f) => ({run, step: board.frames[Math.max(0, Math.min(last, f))]}), by = (r) => ({run, [wall.row]: cursor[wall.row] + r});
+      const change = {
+        ArrowLeft: to(frame - 1), ArrowRight: to(frame + 1), Home: to(0), End: to(last),
+        ArrowUp: by(-1), ArrowDown: by(1), PageUp: by(-10), PageDown: by(10),
+      }[event.key];
+      if (!change) return;
+      event.preventDefault();
+      moveTo(change);
+    });
+  }
+}
+
+function drawWall(wall) {
+  makeScale(wall);
+  drawScale(wall);
+  for (const map of wall.maps) {
+    drawMap(wall, map, true);
+    map.refill();
+  }
+}
+
+function startWall(wall) {
+  makeMaps(wall);
+  choice(byId(wall.id + "choice"), wall.quantities.map((name) => [name, QUANTITIES[name].label, QUANTITIES[name].title]), wall.quantity, (quantity) => {
+    wall.quantity = quantity;
+    drawWall(wall);
+  });
+  if (wall.runs.some((run) => run[wall.of].measured > run[wall.of].frames.length))
+    byId(wall.id + "maps").before(el("p", {className: "note"}, "Long runs are thinned to keep this page small: of each group of neighbouring measured steps the most extreme is shown. The record holds all."));
+}

@@ -9,9 +9,19 @@ const QUANTITIES = {
   gain: {label: "gain", title: "gain: what the layer did to the gradient", centred: true},
   grad_in: {label: "gradient norm", title: "gradient norm at the layer's input"},
   frobenius: {label: "Frobenius", title: "Frobenius norm of the Jacobian"},
+  condition: {label: "condition", title: "condition number: the largest singular value over the smallest"},
+  effective_rank: {label: "effective rank", title: "effective rank of the Jacobian"},
   activation_rms: {label: "activation rms", title: "root mean square of the layer's output", centred: true},
-  weight_norm: {label: "weight norm", title: "norm of the layer's weights"},
+  kurtosis: {label: "kurtosis", title: "kurtosis of the layer's output: 3 for normal numbers"},
+  dead: {label: "dead units", title: "share of units that are zero for the whole batch"},
+  saturated: {label: "saturated", title: "share of the outputs where the activation is flat"},
+  weight_norm: {label: "weight norm", title: "norm of the weights"},
+  update_ratio: {label: "update / weight", title: "norm of the step's change over that of the weight"},
+  grad_norm: {label: "gradient norm", title: "norm of the parameter's gradient"},
+  update_norm: {label: "update norm", title: "norm of the step's change"},
 };
+const OF_LAYERS = ["sigma_max", "gain", "grad_in", "frobenius", "condition", "effective_rank", "activation_rms", "kurtosis", "dead", "saturated", "weight_norm"];
+const OF_PARAMETERS = ["update_ratio", "grad_norm", "weight_norm", "update_norm"];
 
 // 16-bit codes, base64, frame after frame: as logarithms to base ten.
 function decode({lo, hi, codes}) {
@@ -25,31 +35,34 @@ function decode({lo, hi, codes}) {
 }
 
 const logOf = (v) => (v === null ? MISSING : Math.log10(Number(v)));
-const runs = data.runs.map((run, index) => ({
-  ...run,
-  index,
-  visible: true,
-  values: Object.fromEntries(Object.entries(run.values).map(([name, packed]) => [name, decode(packed)])),
-}));
+// Rows by frames. How long the last frame stays in sight: as long as frames usually do.
+function unpack(board) {
+  const {frames} = board, gaps = frames.slice(1).map((step, i) => step - frames[i]).sort((a, b) => a - b);
+  board.values = Object.fromEntries(Object.entries(board.values).map(([name, packed]) => [name, decode(packed)]));
+  board.end = frames.length ? frames[frames.length - 1] + (gaps.length ? gaps[gaps.length >> 1] : 1) || 1 : 0;
+  return board;
+}
+const runs = data.runs.map((run, index) => ({...run, index, visible: true, layers: unpack(run.layers), parameters: unpack(run.parameters)}));
 
 // What each run has over its steps, as logarithms: the end-to-end gain only where layers were measured.
 for (const run of runs) {
   run.curves = {
     loss: {steps: run.steps, logs: run.loss.map(logOf)},
     grad_norm: {steps: run.steps, logs: run.grad_norm.map(logOf)},
-    through: {steps: run.frames, logs: run.frames.map((_, frame) => through(run, frame))},
+    through: {steps: run.layers.frames, logs: run.layers.frames.map((_, frame) => through(run.layers, frame))},
+    sharpness: {steps: run.sharpness.map((s) => s.step), logs: run.sharpness.map((s) => logOf(s.value))},
   };
 }
 
-function through(run, frame) {
-  const logs = run.layers.map((_, layer) => logAt(run, "gain", frame, layer)).filter((log) => log !== MISSING);
+function through(board, frame) {
+  const logs = board.rows.map((_, row) => logAt(board, "gain", frame, row)).filter((log) => log !== MISSING);
   return logs.length ? logs.reduce((a, b) => a + b) : MISSING;
 }
 
-// log10 of a quantity of a run's layer at one of its frames.
-function logAt(run, quantity, frame, layer) {
-  const values = run.values[quantity];
-  return values && frame >= 0 ? values[frame * run.layers.length + layer] : MISSING;
+// log10 of a quantity of a board's row at one of its frames.
+function logAt(board, quantity, frame, row) {
+  const values = board.values[quantity];
+  return values && frame >= 0 ? values[frame * board.rows.length + row] : MISSING;
 }
 
 // The last index whose step is not after the given one (the first, if all are).

@@ -94,3 +94,34 @@ function label(ctx, text, x, y, align = "center", baseline = "middle") {
   ctx.textBaseline = baseline;
   ctx.fillText(text, x, y);
 }
+
+// A grid with numbers along both axes; x and y are [lo, hi]. Returns where a point lies, and the box.
+function axes(canvas, {x: xs, y: ys, xName, yName = power, key = []}) {
+  const {ctx, w, h} = surface(canvas), box = {l: 50, r: w - 14, t: key.length ? 22 : 10, b: h - 30};
+  const pad = 0.06 * (ys[1] - ys[0]) || 0.5, [lo, hi] = [ys[0] - pad, ys[1] + pad], wide = xs[1] - xs[0] || 1;
+  const x = (v) => box.l + ((v - xs[0]) / wide) * (box.r - box.l), y = (v) => box.b - ((v - lo) / (hi - lo)) * (box.b - box.t);
+  const marks = yName === power ? logTicks(lo, hi, 6) : ticks(lo, hi, 6);
+  for (const t of marks) {
+    const zero = Math.abs(t) < 1e-9;
+    line(ctx, css(zero ? "--soft" : "--grid"), 1, [[box.l, y(t)], [box.r, y(t)]]);
+    label(ctx, yName(t), box.l - 6, y(t), "right");
+  }
+  for (const t of ticks(xs[0], xs[1], Math.min(6, wide)).filter(Number.isInteger)) label(ctx, num(t, 6), x(t), box.b + 10);
+  label(ctx, xName, (box.l + box.r) / 2, box.b + 23);
+  let at = box.l;
+  for (const [name, colour, dash] of key) {
+    line(ctx, css(colour), 2.2, [[at, 8], [at + 22, 8]], dash);
+    ctx.fillStyle = css("--soft");
+    label(ctx, name, at + 28, 8, "left");
+    at += 42 + ctx.measureText(name).width;
+  }
+  return {ctx, box, x, y};
+}
+function range(values, start = [Infinity, -Infinity]) {  // of what is finite
+  let [lo, hi] = start;
+  for (const v of values) if (Number.isFinite(v) && v !== MISSING) lo = Math.min(lo, v), hi = Math.max(hi, v);
+  return lo > hi ? [-1, 1] : [lo, hi];
+}
+function mark(ctx, box, at) {  // the cursor
+  line(ctx, css("--cursor"), 1, [[at, box.t], [at, box.b]], [3, 3]);
+}

@@ -14,15 +14,25 @@ namespace {
 using nlohmann::json;
 
 // A number, or "NaN", "Infinity", "-Infinity", which JSON's numbers cannot say. Anything else counts as absent.
+std::optional<double> number(const json& value) {
+  if (value.is_number()) return value.get<double>();
+  if (value.is_null() || value == "NaN") return NAN;
+  if (value == "Infinity") return INFINITY;
+  if (value == "-Infinity") return -INFINITY;
+  return {};
+}
 std::optional<double> number(const json& object, const char* name) {
   const auto found = object.find(name);
-  if (found == object.end()) return {};
-  if (found->is_number()) return found->get<double>();
-  if (found->is_null()) return NAN;
-  if (*found == "NaN") return NAN;
-  if (*found == "Infinity") return INFINITY;
-  if (*found == "-Infinity") return -INFINITY;
-  return {};
+  return found == object.end() ? std::nullopt : number(*found);
+}
+std::vector<double> numbers(const json& list) {
+  std::vector<double> out;
+  for (const json& each : list) out.push_back(number(each).value_or(NAN));
+  return out;
+}
+std::vector<double> numbers(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_array() ? numbers(*found) : std::vector<double>();
 }
 
 std::optional<int64_t> integer(const json& object, const char* name) {
@@ -36,16 +46,19 @@ std::string text(const json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-Values values(const json& site) {
+Values values(const json& row) {
   Values logs;
-  for (int q = 0; q < quantities; ++q) {
-    const auto value = number(site, quantity_names[q]);
+  for (size_t q = 0; q < quantities; ++q) {
+    const auto value = number(row, quantity_names[q]);
     logs[q] = value ? static_cast<float>(std::log10(*value)) : missing;
   }
   // What a double cannot hold, its logarithm can.
-  if (const auto log = number(site, "log10_sigma_max")) logs[sigma_max] = static_cast<float>(*log);
-  const auto in = number(site, "grad_in"), out = number(site, "grad_out");
+  if (const auto log = number(row, "log10_sigma_max")) logs[sigma_max] = static_cast<float>(*log);
+  if (const auto log = number(row, "log10_gain")) logs[gain] = static_cast<float>(*log);
+  const auto in = number(row, "grad_in"), out = number(row, "grad_out");
   if (logs[gain] == missing && in && out) logs[gain] = static_cast<float>(std::log10(*in) - std::log10(*out));
+  if (logs[update_norm] != missing && logs[weight_norm] != missing)
+    logs[update_ratio] = logs[update_norm] - logs[weight_norm];
   return logs;
 }
 
@@ -80,12 +93,17 @@ class Reader {
     if (type == "run") start(object);
     else if (type == "step") step(object);
     else if (type == "layers") layers(object);
+    else if (type == "parameters") add_rows(runs_[running(object)].parameters, object, "rows", "name");
+    else if (type == "sharpness") sharpness(object);
+    else if (type == "alarm") alarm(object);
+    else if (type == "lyapunov") lyapunov(object);
     else if (type == "end") end(object);
   }
 
   void start(const json& object) {
     const auto schema = integer(object, "schema");
-    if (schema && *schema != 1) throw Error(where() + "schema " + std::to_string(*schema) + ", this program reads 1");
+    if (schema && *schema != 1 && *schema != 2)
+      throw Error(where() + "schema " + std::to_string(*schema) + ", this program reads 1 and 2");
     const std::string name = text(object, "run");
     if (name.empty()) throw Error(where() + "a run without a name");
     Run run;
@@ -99,8 +117,9 @@ class Reader {
     if (const auto options = object.find("options"); options != object.end() && options->is_object())
       for (const auto& [key, value] : options->items())
         run.options[key] = value.is_string() ? value.get<std::string>() : value.dump();
+    for (const char* fact : {"time", "processor", "blas", "build", "plan"})
+      if (const std::string value = text(object, fact); !value.empty()) run.facts[fact] = value;
     open_[name] = runs_.size();
-    rows_.emplace_back();
     runs_.push_back(std::move(run));
   }
 
@@ -118,52 +137,107 @@ class Reader {
   }
 
   void step(const json& object) {
-    runs_[running(object)].points.push_back({step_of(object), number(object, "loss"), number(object, "grad_norm")});
+    runs_[running(object)].points.push_back(
+        {step_of(object), number(object, "loss"), number(object, "grad_norm"), number(object, "clip").has_value()});
+  }
+
+  // Of each row of the line's list: its values, under its name in the board.
+  void add_rows(Board& board, const json& object, const char* list, const char* name_of_row) {
+    Frame frame{step_of(object), {}};
+    const auto rows = object.find(list);
+    if (rows == object.end() || !rows->is_array()) throw Error(where() + "no \"" + list + "\"");
+    auto place = board.order.begin();  // where a row that is new here belongs: after the one named before it
+    for (const json& each : *rows) {
+      if (!each.is_object()) throw Error(where() + "a row of \"" + list + "\" is no object");
+      const int64_t call = integer(each, "call").value_or(0);
+      const std::string name = text(each, name_of_row) + (call ? " #" + std::to_string(call) : "");
+      const auto [row, is_new] = board.index.try_emplace(name, static_cast<int>(board.rows.size()));
+      if (is_new) {
+        board.rows.push_back(name);
+        place = board.order.insert(place, row->second) + 1;
+      } else {
+        place = std::find(place, board.order.end(), row->second);
+        if (place == board.order.end()) place = std::find(board.order.begin(), board.order.end(), row->second);
+        ++place;
+      }
+      frame.rows.emplace_back(row->second, values(each));
+    }
+    board.frames.push_back(std::move(frame));
   }
 
   void layers(const json& object) {
-    const size_t index = running(object);
-    Run& run = runs_[index];
-    Frame frame{step_of(object), {}};
-    const auto sites = object.find("sites");
-    if (sites == object.end() || !sites->is_array()) throw Error(where() + "no \"sites\"");
-    auto place = run.order.begin();  // where a layer that is new here belongs: after the one named before it
-    for (const json& site : *sites) {
-      if (!site.is_object()) throw Error(where() + "a site is no object");
-      const int64_t call = integer(site, "call").value_or(0);
-      const std::string name = text(site, "site") + (call ? " #" + std::to_string(call) : "");
-      const auto [row, is_new] = rows_[index].try_emplace(name, static_cast<int>(run.layers.size()));
-      if (is_new) {
-        run.layers.push_back(name);
-        place = run.order.insert(place, row->second) + 1;
-      } else {
-        place = std::find(place, run.order.end(), row->second);
-        if (place == run.order.end()) place = std::find(run.order.begin(), run.order.end(), row->second);
-        ++place;
-      }
-      frame.layers.emplace_back(row->second, values(site));
+    Run& run = runs_[running(object)];
+    add_rows(run.layers, object, "sites", "site");
+    Frame& frame = run.layers.frames.back();
+    Spectra spectra{frame.step, {}};
+    for (size_t i = 0; i < frame.rows.size(); ++i) {
+      std::vector<float> logs;
+      for (const double value : numbers(object["sites"][i], "spectrum"))
+        logs.push_back(static_cast<float>(std::log10(value)));
+      if (!logs.empty()) spectra.layers.emplace_back(frame.rows[i].first, std::move(logs));
     }
-    run.frames.push_back(std::move(frame));
+    if (!spectra.layers.empty()) run.spectra.push_back(std::move(spectra));
+
+    const auto found = object.find("product");
+    if (found == object.end() || !found->is_object()) return;
+    const std::vector<double> norms = numbers(*found, "log10_norm");
+    if (norms.size() == frame.rows.size())
+      for (size_t i = 0; i < norms.size(); ++i) frame.rows[i].second[product] = static_cast<float>(norms[i]);
+    else if (const std::string why = text(*found, "why"); !why.empty()) run.no_chain = why;
+  }
+
+  void sharpness(const json& object) {
+    runs_[running(object)].sharpness.push_back({step_of(object), number(object, "sharpness"), number(object, "edge")});
+  }
+  void alarm(const json& object) {
+    runs_[running(object)].alarms.push_back(
+        {step_of(object), text(object, "kind"), text(object, "site"), text(object, "message"), text(object, "action")});
+  }
+  void lyapunov(const json& object) {
+    Lyapunov found{.step = integer(object, "step").value_or(0),
+                   .site = text(object, "site"),
+                   .exponents = numbers(object, "exponents"),
+                   .steps = {},
+                   .convergence = {},
+                   .sum = number(object, "sum"),
+                   .log_det = number(object, "log_det"),
+                   .kaplan_yorke = number(object, "kaplan_yorke")};
+    if (const auto course = object.find("convergence"); course != object.end() && course->is_object()) {
+      const std::vector<double> steps = numbers(*course, "steps");
+      const auto rows = course->find("exponents");
+      if (rows != course->end() && rows->is_array() && rows->size() == steps.size())
+        for (size_t i = 0; i < steps.size(); ++i) {
+          found.steps.push_back(static_cast<int64_t>(steps[i]));
+          found.convergence.push_back(numbers((*rows)[i]));
+        }
+    }
+    runs_[running(object)].lyapunov.push_back(std::move(found));
   }
 
   void end(const json& object) {
     Run& run = runs_[running(object)];
-    run.ending =
-        Ending{integer(object, "steps").value_or(static_cast<int64_t>(run.points.size())), number(object, "seconds"),
-               number(object, "measuring_seconds"), number(object, "loss"), number(object, "accuracy")};
+    run.ending = Ending{integer(object, "steps").value_or(static_cast<int64_t>(run.points.size())),
+                        number(object, "seconds"),
+                        number(object, "measuring_seconds"),
+                        number(object, "loss"),
+                        number(object, "accuracy"),
+                        {}};
+    if (const auto costs = object.find("costs"); costs != object.end() && costs->is_object())
+      for (const auto& [what, seconds] : costs->items())
+        if (seconds.is_number()) run.ending->costs[what] = seconds.get<double>();
   }
 
   static void finish(Run& run) {
     const auto earlier = [](const auto& a, const auto& b) { return a.step < b.step; };
     std::stable_sort(run.points.begin(), run.points.end(), earlier);
-    std::stable_sort(run.frames.begin(), run.frames.end(), earlier);
+    std::stable_sort(run.layers.frames.begin(), run.layers.frames.end(), earlier);
+    std::stable_sort(run.parameters.frames.begin(), run.parameters.frames.end(), earlier);
   }
 
   std::string path_;
   int64_t line_ = 0;
   std::vector<Run> runs_;
-  std::vector<std::map<std::string, int>> rows_;  // of each run: the index of a layer's name
-  std::map<std::string, size_t> open_;            // name in the record -> the run started last under it
+  std::map<std::string, size_t> open_;  // name in the record -> the run started last under it
   std::map<std::string, int> starts_;
 };
 

@@ -167,11 +167,11 @@ TEST_CASE("Recorder: the record is whole after every step, and the report reads 
   CHECK(run.net == "plain");
   CHECK(run.depth == 2);
   CHECK(run.options.at("lr") == "0.1");
-  REQUIRE(run.layers.size() == 5);
-  CHECK(run.layers[size_t(run.order[0])] == "in");
-  CHECK(run.layers[size_t(run.order[4])] == "out");
-  REQUIRE(run.frames.size() == 2);
-  CHECK(run.frames[1].step == 2);
+  REQUIRE(run.layers.rows.size() == 5);
+  CHECK(run.layers.rows[size_t(run.layers.order[0])] == "in");
+  CHECK(run.layers.rows[size_t(run.layers.order[4])] == "out");
+  REQUIRE(run.layers.frames.size() == 2);
+  CHECK(run.layers.frames[1].step == 2);
   CHECK(run.points.size() == 3);
   CHECK(run.points[0].grad_norm.value() > 0);
   CHECK(run.ending.value().steps == 3);

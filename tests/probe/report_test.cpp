@@ -90,10 +90,10 @@ TEST_CASE("report: one page of a whole record, with its summary") {
   CHECK(summary["ms"] == 200.0);
   CHECK(summary["measuring"] == 0.25);
   CHECK(summary["cut"] == false);
-  CHECK(page["runs"][0]["layers"] == json({"blocks.0", "blocks.1"}));
-  CHECK(page["runs"][0]["values"]["sigma_max"]["lo"] == -1.0);
-  CHECK(page["runs"][0]["values"]["sigma_max"]["codes"] == "AAD7/w==");  // 0 and 65531
-  CHECK_FALSE(page["runs"][0]["values"].contains("frobenius"));
+  CHECK(page["runs"][0]["layers"]["rows"] == json({"blocks.0", "blocks.1"}));
+  CHECK(page["runs"][0]["layers"]["values"]["sigma_max"]["lo"] == -1.0);
+  CHECK(page["runs"][0]["layers"]["values"]["sigma_max"]["codes"] == "AAD7/w==");  // 0 and 65531
+  CHECK_FALSE(page["runs"][0]["layers"]["values"].contains("frobenius"));
   int files = 0;
   for ([[maybe_unused]] const auto& file : std::filesystem::directory_iterator(folder.path)) ++files;
   CHECK(files == 2);  // no draft is left
@@ -115,7 +115,7 @@ TEST_CASE("report: names cannot break out of the data") {
   const json step = {{"type", "layers"}, {"run", name}, {"step", 0}, {"sites", {{{"site", name}, {"sigma_max", 1}}}}};
   const json data = report_of(folder, entry.dump() + "\n" + step.dump() + "\n");
   CHECK(data["runs"][0]["name"] == name);
-  CHECK(data["runs"][0]["layers"][0] == name);
+  CHECK(data["runs"][0]["layers"]["rows"][0] == name);
   CHECK(data["runs"][0]["options"][name] == name);
   const std::string page = text_of(folder / "report.html");
   CHECK(count(page, "</script>") == 2);  // of the data and of the script
@@ -138,19 +138,19 @@ TEST_CASE("report: what is no number stays visible") {
   CHECK(first["summary"]["loss"] == "NaN");
   CHECK(first["summary"]["cut"] == true);
   // little-endian codes 65533 (NaN), 65534 (infinite), 65532 (absent), 0
-  CHECK(first["values"]["sigma_max"]["codes"] == "/f/+//z/AAA=");
+  CHECK(first["layers"]["values"]["sigma_max"]["codes"] == "/f/+//z/AAA=");
   const auto runs = probe::report::read_record(folder / "record.jsonl");
-  CHECK(std::isnan(runs[0].frames[0].layers[0].second[probe::report::sigma_max]));
-  CHECK(runs[0].frames[0].layers[0].second[probe::report::gain] == -INFINITY);
-  CHECK(runs[0].frames[1].layers[0].second[probe::report::sigma_max] == probe::report::missing);
+  CHECK(std::isnan(runs[0].layers.frames[0].rows[0].second[probe::report::sigma_max]));
+  CHECK(runs[0].layers.frames[0].rows[0].second[probe::report::gain] == -INFINITY);
+  CHECK(runs[0].layers.frames[1].rows[0].second[probe::report::sigma_max] == probe::report::missing);
 }
 
 TEST_CASE("report: a logarithm beyond the range of double is kept, a gain comes from its two norms") {
   const Folder folder;
   report_of(folder, run + layers(0, R"("sigma_max":0,"log10_sigma_max":-400.5)", R"("grad_in":1,"grad_out":100)"));
   const auto runs = probe::report::read_record(folder / "record.jsonl");
-  CHECK(runs[0].frames[0].layers[0].second[probe::report::sigma_max] == -400.5f);
-  CHECK(runs[0].frames[0].layers[1].second[probe::report::gain] == -2.0f);
+  CHECK(runs[0].layers.frames[0].rows[0].second[probe::report::sigma_max] == -400.5f);
+  CHECK(runs[0].layers.frames[0].rows[1].second[probe::report::gain] == -2.0f);
 }
 
 TEST_CASE("report: calls of one layer are rows, runs interleave, a name used again is a new run") {
@@ -169,7 +169,7 @@ TEST_CASE("report: calls of one layer are rows, runs interleave, a name used aga
                                           run);
   CHECK(page["runs"].size() == 3);
   CHECK(page["runs"][0]["loss"] == json({1.0}));
-  CHECK(page["runs"][1]["layers"] == json({"x", "x #1", "x #2"}));
+  CHECK(page["runs"][1]["layers"]["rows"] == json({"x", "x #1", "x #2"}));
   CHECK(page["runs"][2]["name"] == "a (2)");
 }
 
@@ -192,8 +192,40 @@ TEST_CASE("report: what is no record says where") {
   CHECK(message_of(folder, run + R"({"type":"step","run":"b","step":0})")
             .ends_with(":2: run \"b\" was not started by a line above"));
   CHECK(message_of(folder, run + R"({"type":"step","run":"a"})").ends_with(":2: no \"step\""));
-  CHECK(message_of(folder, R"({"type":"run","run":"a","schema":2})").ends_with(":1: schema 2, this program reads 1"));
+  CHECK(message_of(folder, R"({"type":"run","run":"a","schema":3})")
+            .ends_with(":1: schema 3, this program reads 1 and 2"));
   CHECK_FALSE(std::filesystem::exists(folder / "report.html"));
+}
+
+TEST_CASE("report: clips, alarms, spectra, products, parameters, sharpness, exponents, costs") {
+  const Folder folder;
+  const json page = report_of(folder, run + R"({"type":"step","run":"a","step":0,"loss":1,"clip":1}
+{"type":"step","run":"a","step":1,"loss":1}
+{"type":"alarm","run":"a","step":1,"kind":"loss_spike","site":"x","message":"m","action":"stop"}
+{"type":"layers","run":"a","step":0,"sites":[{"site":"x","spectrum":[100,1,0]},{"site":"y"}],"product":{"log10_norm":[3.5,-2]}}
+{"type":"layers","run":"a","step":1,"sites":[{"site":"x"}],"product":{"chain":false,"why":"y is used twice"}}
+{"type":"parameters","run":"a","step":1,"rows":[{"name":"w","weight_norm":10,"grad_norm":null,"update_norm":0.1}]}
+{"type":"sharpness","run":"a","step":1,"sharpness":3,"edge":200}
+{"type":"lyapunov","run":"a","step":1,"site":"x","exponents":[0.5,"-Infinity"],"sum":1,"convergence":{"steps":[1,2],"exponents":[[1,2],[3,4]]}}
+{"type":"end","run":"a","steps":2,"seconds":2,"measuring_seconds":1,"costs":{"sigma_max":0.5}}
+)");
+  const json& a = page["runs"][0];
+  CHECK(a["clips"] == 1);
+  CHECK(a["clipped"] == json({0}));
+  CHECK(a["alarms"][0] ==
+        json({{"step", 1}, {"kind", "loss_spike"}, {"site", "x"}, {"message", "m"}, {"action", "stop"}}));
+  CHECK(a["spectra"].size() == 1);
+  CHECK(a["spectra"][0]["layers"] == json({{"0", {{"values", {2.0, 0.0, "-Infinity"}}, {"of", 3}}}}));
+  CHECK(a["layers"]["values"]["product"]["lo"] == -2.0);
+  CHECK(a["layers"]["values"]["product"]["hi"] == 3.5);
+  CHECK(a["no_chain"] == "y is used twice");
+  CHECK(a["parameters"]["rows"] == json({"w"}));
+  CHECK(a["parameters"]["values"]["update_ratio"]["lo"].get<double>() == doctest::Approx(-2));
+  CHECK(a["parameters"]["values"]["grad_norm"]["codes"] == "/f8=");  // NaN
+  CHECK(a["sharpness"][0] == json({{"step", 1}, {"value", 3.0}, {"edge", 200.0}}));
+  CHECK(a["lyapunov"][0]["exponents"] == json({0.5, "-Infinity"}));
+  CHECK(a["lyapunov"][0]["convergence"] == json({{1.0, 2.0}, {3.0, 4.0}}));
+  CHECK(a["costs"]["sigma_max"] == 0.5);
 }
 
 TEST_CASE("report: files that cannot be read or written") {
@@ -224,11 +256,11 @@ TEST_CASE("report: a long run is thinned and keeps its extremes") {
   const json page = report_of(folder, record.str());
   CHECK(std::filesystem::file_size(folder / "report.html") < 1000000);
   const json& thin = page["runs"][0];
-  CHECK(thin["measured"] == 1000);
-  CHECK(thin["frames"].size() < 1000);
-  CHECK(thin["frames"].front() == 0);
-  CHECK(thin["frames"].back() == 4995);
-  CHECK(count(thin["frames"].dump(), "2345") == 1);
+  CHECK(thin["layers"]["measured"] == 1000);
+  CHECK(thin["layers"]["frames"].size() < 1000);
+  CHECK(thin["layers"]["frames"].front() == 0);
+  CHECK(thin["layers"]["frames"].back() == 4995);
+  CHECK(count(thin["layers"]["frames"].dump(), "2345") == 1);
   CHECK(thin["steps"].size() <= 2002);
   CHECK(count(thin["loss"].dump(), "99.0") == 1);
 }
