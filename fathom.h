@@ -14,6 +14,7 @@
 #include "fathom/nn/nn.h"
 #include "fathom/optim/optim.h"
 #include "fathom/probe/jacobian.h"
+#include "fathom/probe/record.h"
 #include "fathom/probe/recorder.h"
 #include "fathom/probe/report.h"
 #include "fathom/tensor/denormals.h"

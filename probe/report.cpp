@@ -18,10 +18,10 @@ void write_report(const std::string& record_path, const std::string& page_path) 
   namespace fs = std::filesystem;
   std::error_code ignored;
   if (fs::equivalent(record_path, page_path, ignored)) throw Error("report: would overwrite its record " + record_path);
-  const std::vector<report::Run> runs = report::read_record(record_path);
+  const record::Record record = record::read(record_path);
   std::string page = report::page_template();
   const std::string place = "@DATA@";
-  page.replace(page.find(place), place.size(), report::page_data(runs, fs::path(record_path).filename().string()));
+  page.replace(page.find(place), place.size(), report::page_data(record.runs, fs::path(record_path).filename().string()));
 
   io::write_file("report", page_path, page);
 }

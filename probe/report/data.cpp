@@ -9,6 +9,8 @@
 namespace fathom::probe::report {
 namespace {
 
+using namespace record;
+
 using nlohmann::json;
 
 constexpr double bytes_of_layers = 500e3, bytes_of_parameters = 120e3, bytes_of_spectra = 120e3,
@@ -45,27 +47,27 @@ json packed(const Board& board, const std::vector<const Frame*>& frames, size_t 
   constexpr uint16_t top = 65531, absent = 65532, nan = 65533, infinite = 65534, zero = 65535;
   std::vector<size_t> place(board.rows.size());
   for (size_t i = 0; i < board.order.size(); ++i) place[static_cast<size_t>(board.order[i])] = i;
-  float lo = INFINITY, hi = -INFINITY;
+  double lo = INFINITY, hi = -INFINITY;
   for (const Frame* frame : frames)
     for (const auto& [row, values] : frame->rows)
-      if (const float v = values[quantity]; std::isfinite(v) && v != missing)
+      if (const double v = values[quantity]; std::isfinite(v) && v != missing)
         lo = std::min(lo, v), hi = std::max(hi, v);
   if (lo > hi) lo = hi = 0;
-  const double scale = hi > lo ? top / (static_cast<double>(hi) - lo) : 0;
+  const double scale = hi > lo ? top / (hi - lo) : 0;
   std::vector<uint16_t> codes(frames.size() * board.rows.size(), absent);
   bool any = false;
   for (size_t f = 0; f < frames.size(); ++f)
     for (const auto& [row, values] : frames[f]->rows) {
-      const float v = values[quantity];
+      const double v = values[quantity];
       if (v == missing) continue;
       any = true;
       codes[f * board.rows.size() + place[static_cast<size_t>(row)]] =
           std::isnan(v)   ? nan
           : std::isinf(v) ? (v > 0 ? infinite : zero)
-                          : static_cast<uint16_t>(std::lround((static_cast<double>(v) - lo) * scale));
+                          : static_cast<uint16_t>(std::lround((v - lo) * scale));
     }
   if (!any) return nullptr;
-  return {{"lo", lo}, {"hi", hi}, {"codes", base64(codes)}};
+  return {{"lo", static_cast<float>(lo)}, {"hi", static_cast<float>(hi)}, {"codes", base64(codes)}};
 }
 
 // How many quantities a board has anywhere.
@@ -81,9 +83,9 @@ size_t present(const Board& board) {
 double severity(const Frame& frame) {
   double worst = 0;
   for (const auto& [row, values] : frame.rows) {
-    const float v = values[sigma_max] != missing ? values[sigma_max] : values[grad_norm];
+    const double v = values[sigma_max] != missing ? values[sigma_max] : values[grad_norm];
     if (v == missing) continue;
-    worst = std::max(worst, std::isfinite(v) ? std::fabs(static_cast<double>(v)) : INFINITY);
+    worst = std::max(worst, std::isfinite(v) ? std::fabs(v) : INFINITY);
   }
   return worst;
 }
@@ -184,7 +186,7 @@ json spectra_of(const Run& run, size_t most) {
     json layers = json::object();
     for (const auto& [row, logs] : spectra->layers) {
       json list = json::array();
-      for (const float* log : some(logs, 33)) list.push_back(number(*log));
+      for (const double* log : some(logs, 33)) list.push_back(number(*log));
       layers[std::to_string(place[static_cast<size_t>(row)])] = {{"values", std::move(list)}, {"of", logs.size()}};
     }
     out.push_back({{"step", spectra->step}, {"layers", std::move(layers)}});
@@ -253,7 +255,7 @@ json summary(const Run& run) {
   return out;
 }
 
-json data_of(const std::vector<Run>& runs, const std::string& record) {
+json data_of(const std::vector<Run>& runs, const std::string& name) {
   std::vector<const Board*> layers, parameters;
   size_t rows = 1;  // of which a spectrum may be shown
   for (const Run& run : runs) {
@@ -265,7 +267,7 @@ json data_of(const std::vector<Run>& runs, const std::string& record) {
   const size_t spectra_kept = std::clamp<size_t>(static_cast<size_t>(bytes_of_spectra / 250) / rows, 2, 40);
   const auto share = static_cast<size_t>(bytes_of_points / 20 / static_cast<double>(runs.size()));
   const size_t points_kept = std::clamp<size_t>(share, 100, 2000);
-  json out = {{"record", record}, {"runs", json::array()}};
+  json out = {{"record", name}, {"runs", json::array()}};
   for (const Run& run : runs) {
     json entry = {{"name", run.name},
                   {"net", run.net},
@@ -325,6 +327,6 @@ std::string inert(const json& data) {
 
 }  // namespace
 
-std::string page_data(const std::vector<Run>& runs, const std::string& record) { return inert(data_of(runs, record)); }
+std::string page_data(const std::vector<Run>& runs, const std::string& name) { return inert(data_of(runs, name)); }
 
 }  // namespace fathom::probe::report

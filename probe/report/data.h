@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "fathom/probe/report/record.h"
+#include "fathom/probe/record.h"
 
 namespace fathom::probe::report {
 
 // JSON that is safe within a <script> element. Long runs are thinned so that a page stays near 1 MB.
-std::string page_data(const std::vector<Run>& runs, const std::string& record);
+std::string page_data(const std::vector<record::Run>& runs, const std::string& name);
 
 }  // namespace fathom::probe::report

@@ -147,7 +147,7 @@ TEST_CASE(
   page.insert(page.find("<body>") + 6, "<script>requestAnimationFrame = (f) => setTimeout(f, 16)</script>");
   std::ofstream(folder / "driven.html") << page;
   const std::string document = browse(folder, "driven.html");
-  CHECK(document.find("CONSOLE") == std::string::npos);
+  CHECK(document.find("Uncaught") == std::string::npos);
 
   const std::string open = "<pre id=\"seen\">";
   REQUIRE(document.find(open) != std::string::npos);

@@ -17,7 +17,7 @@
 #include "fathom/nn/containers.h"
 #include "fathom/nn/linear.h"
 #include "fathom/probe/jacobian.h"
-#include "fathom/probe/report/record.h"
+#include "fathom/probe/record.h"
 #include "tests/support.h"
 
 using namespace fathom;
@@ -152,7 +152,7 @@ TEST_CASE("Recorder: the record is whole after every step, and the report reads 
         net, {.every = 2, .out = folder, .name = "a", .info = {{"net", "plain"}, {"depth", "2"}, {"lr", "0.1"}}});
     for (int step = 0; step < 3; ++step) {
       recorder.backward(mean(square(net(batch(4)))));
-      CHECK(probe::report::read_record(recorder.path())[0].points.size() == size_t(step + 1));
+      CHECK(probe::record::read(recorder.path()).runs[0].points.size() == size_t(step + 1));
     }
     CHECK(recorder.steps() == 3);
     CHECK(recorder.measuring_seconds() > 0);
@@ -162,7 +162,7 @@ TEST_CASE("Recorder: the record is whole after every step, and the report reads 
     CHECK(std::filesystem::file_size(folder.path / "report.html") > 1000);
     recorder.backward(mean(square(net(batch(4)))));  // no longer recorded
   }
-  const auto run = probe::report::read_record(folder.path / "record.jsonl")[0];
+  const auto run = probe::record::read(folder.path / "record.jsonl").runs[0];
   CHECK(run.name == "a");
   CHECK(run.net == "plain");
   CHECK(run.depth == 2);
@@ -180,7 +180,7 @@ TEST_CASE("Recorder: the record is whole after every step, and the report reads 
   // Another run, appended; half a line that a crash left is cut off.
   std::ofstream(folder.path / "record.jsonl", std::ios::app) << R"({"type":"st)";
   { Recorder recorder(net, {.out = folder, .name = "b"}); }
-  CHECK(probe::report::read_record(folder.path / "record.jsonl").size() == 2);
+  CHECK(probe::record::read(folder.path / "record.jsonl").runs.size() == 2);
 }
 
 TEST_CASE("Recorder: the norm may be told; numbers that are none are recorded as such") {

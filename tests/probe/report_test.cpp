@@ -10,7 +10,7 @@
 #include <sstream>
 #include <string>
 
-#include "fathom/probe/report/record.h"
+#include "fathom/probe/record.h"
 #include "fathom/tensor/error.h"
 
 using namespace fathom;
@@ -139,18 +139,18 @@ TEST_CASE("report: what is no number stays visible") {
   CHECK(first["summary"]["cut"] == true);
   // little-endian codes 65533 (NaN), 65534 (infinite), 65532 (absent), 0
   CHECK(first["layers"]["values"]["sigma_max"]["codes"] == "/f/+//z/AAA=");
-  const auto runs = probe::report::read_record(folder / "record.jsonl");
-  CHECK(std::isnan(runs[0].layers.frames[0].rows[0].second[probe::report::sigma_max]));
-  CHECK(runs[0].layers.frames[0].rows[0].second[probe::report::gain] == -INFINITY);
-  CHECK(runs[0].layers.frames[1].rows[0].second[probe::report::sigma_max] == probe::report::missing);
+  const auto runs = probe::record::read(folder / "record.jsonl").runs;
+  CHECK(std::isnan(runs[0].layers.frames[0].rows[0].second[probe::record::sigma_max]));
+  CHECK(runs[0].layers.frames[0].rows[0].second[probe::record::gain] == -INFINITY);
+  CHECK(runs[0].layers.frames[1].rows[0].second[probe::record::sigma_max] == probe::record::missing);
 }
 
 TEST_CASE("report: a logarithm beyond the range of double is kept, a gain comes from its two norms") {
   const Folder folder;
   report_of(folder, run + layers(0, R"("sigma_max":0,"log10_sigma_max":-400.5)", R"("grad_in":1,"grad_out":100)"));
-  const auto runs = probe::report::read_record(folder / "record.jsonl");
-  CHECK(runs[0].layers.frames[0].rows[0].second[probe::report::sigma_max] == -400.5f);
-  CHECK(runs[0].layers.frames[0].rows[1].second[probe::report::gain] == -2.0f);
+  const auto runs = probe::record::read(folder / "record.jsonl").runs;
+  CHECK(runs[0].layers.frames[0].rows[0].second[probe::record::sigma_max] == -400.5);
+  CHECK(runs[0].layers.frames[0].rows[1].second[probe::record::gain] == -2);
 }
 
 TEST_CASE("report: calls of one layer are rows, runs interleave, a name used again is a new run") {
@@ -184,7 +184,7 @@ TEST_CASE("report: a torn last line is skipped, a torn line within is an error")
 
 TEST_CASE("report: what is no record says where") {
   const Folder folder;
-  CHECK(message_of(folder, "").starts_with("report: no run in the record "));
+  CHECK(message_of(folder, "").starts_with("record: no run in "));
   CHECK(message_of(folder, "").ends_with("record.jsonl"));
   CHECK(message_of(folder, "some text").ends_with("record.jsonl:1: not a JSON object, so not a line of a record"));
   CHECK(message_of(folder, "[1, 2]\n").ends_with("record.jsonl:1: not a JSON object, so not a line of a record"));
@@ -231,7 +231,7 @@ TEST_CASE("report: clips, alarms, spectra, products, parameters, sharpness, expo
 TEST_CASE("report: files that cannot be read or written") {
   const Folder folder;
   CHECK_THROWS_WITH_AS(probe::write_report(folder / "none.jsonl", folder / "report.html"),
-                       ("report: cannot read the record " + (folder / "none.jsonl")).c_str(), Error);
+                       ("record: cannot read " + (folder / "none.jsonl")).c_str(), Error);
   const std::string record = folder.write(run);
   CHECK_THROWS_WITH_AS(
       probe::write_report(record, folder / "none/report.html"),

@@ -1,7 +1,6 @@
+// A record, read back from its JSON Lines: the runs in the order of their start, each with its curves and its frames;
+// and its export to files that other programs read.
 #pragma once
-// A record, read back from its JSON Lines: the runs in the order of their start, each with its curve and its frames.
-// Internal to the report.
-
 #include <array>
 #include <cstdint>
 #include <limits>
@@ -11,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace fathom::probe::report {
+namespace fathom::probe::record {
 
 enum Quantity {
   sigma_max,
@@ -41,8 +40,8 @@ inline constexpr std::array quantity_names = {"sigma_max", "sigma_median", "sigm
 inline constexpr size_t quantities = quantity_names.size();
 
 // log10 of each quantity: -infinity is an exact zero, NaN stays NaN.
-using Values = std::array<float, quantities>;
-inline constexpr float missing = std::numeric_limits<float>::lowest();
+using Values = std::array<double, quantities>;
+inline constexpr double missing = std::numeric_limits<double>::lowest();
 
 struct Point {
   int64_t step = 0;
@@ -67,7 +66,7 @@ struct Board {
 // Of some layers the singular values, the largest first, as log10.
 struct Spectra {
   int64_t step = 0;
-  std::vector<std::pair<int, std::vector<float>>> layers;
+  std::vector<std::pair<int, std::vector<double>>> layers;
 };
 
 struct Alarm {
@@ -109,8 +108,23 @@ struct Run {
   std::optional<Ending> ending;  // empty when the run was cut
 };
 
-// Throws Error when the file cannot be read, when a line (but a torn last one) is no JSON object of a record,
-// and when there is no run in it.
-std::vector<Run> read_record(const std::string& path);
+struct Record {
+  std::vector<Run> runs;
+  std::string note;  // of a last line that is torn, as an interrupted program leaves it, and was skipped; else empty
+};
 
-}  // namespace fathom::probe::report
+// Throws Error, naming the file and the line, when it cannot be read, when a line (but a torn last one) is no JSON
+// object of a record, and when there is no run in it.
+Record read(const std::string& path);
+
+// Writes into the folder, made where there is none, steps.csv (run, step, loss, grad_norm, clipped), layers.csv and
+// parameters.csv (run, step, name and what was measured; empty where it was not). A cell is quoted where it must be.
+// Throws Error, naming the file, when one cannot be written.
+void write_csv(const Record& record, const std::string& folder);
+
+// Writes into the folder, for each run, 0 on, and each quantity measured in it, RUN_layers_QUANTITY.npy and
+// RUN_parameters_QUANTITY.npy: f64 (frames, rows), NaN where nothing was measured; RUN_layers_steps.npy and
+// RUN_parameters_steps.npy: i64 (frames). Throws Error, naming the file, when one cannot be written.
+void write_npy(const Record& record, const std::string& folder);
+
+}  // namespace fathom::probe::record

@@ -1,4 +1,4 @@
-#include "fathom/probe/report/record.h"
+#include "fathom/probe/record.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 
 #include "fathom/tensor/error.h"
 
-namespace fathom::probe::report {
+namespace fathom::probe::record {
 
 namespace {
 
@@ -50,13 +50,13 @@ Values values(const json& row) {
   Values logs;
   for (size_t q = 0; q < quantities; ++q) {
     const auto value = number(row, quantity_names[q]);
-    logs[q] = value ? static_cast<float>(std::log10(*value)) : missing;
+    logs[q] = value ? std::log10(*value) : missing;
   }
   // What a double cannot hold, its logarithm can.
-  if (const auto log = number(row, "log10_sigma_max")) logs[sigma_max] = static_cast<float>(*log);
-  if (const auto log = number(row, "log10_gain")) logs[gain] = static_cast<float>(*log);
+  if (const auto log = number(row, "log10_sigma_max")) logs[sigma_max] = *log;
+  if (const auto log = number(row, "log10_gain")) logs[gain] = *log;
   const auto in = number(row, "grad_in"), out = number(row, "grad_out");
-  if (logs[gain] == missing && in && out) logs[gain] = static_cast<float>(std::log10(*in) - std::log10(*out));
+  if (logs[gain] == missing && in && out) logs[gain] = std::log10(*in) - std::log10(*out);
   if (logs[update_norm] != missing && logs[weight_norm] != missing)
     logs[update_ratio] = logs[update_norm] - logs[weight_norm];
   return logs;
@@ -66,9 +66,9 @@ class Reader {
  public:
   explicit Reader(const std::string& path) : path_(path) {}
 
-  std::vector<Run> read() {
+  Record read() {
     std::ifstream file(path_, std::ios::binary);
-    if (!file) throw Error("report: cannot read the record " + path_);
+    if (!file) throw Error("record: cannot read " + path_);
     std::string line, torn;
     while (std::getline(file, line)) {
       if (!torn.empty()) throw Error(torn);  // it was not the last one
@@ -78,14 +78,14 @@ class Reader {
       if (object.is_object()) take(object);
       else torn = where() + "not a JSON object, so not a line of a record";
     }
-    if (file.bad()) throw Error("report: cannot read the record " + path_);
-    if (runs_.empty()) throw Error(!torn.empty() ? torn : "report: no run in the record " + path_);
+    if (file.bad()) throw Error("record: cannot read " + path_);
+    if (runs_.empty()) throw Error(!torn.empty() ? torn : "record: no run in " + path_);
     for (Run& run : runs_) finish(run);
-    return std::move(runs_);
+    return {std::move(runs_), torn.empty() ? "" : torn + "; skipped"};
   }
 
  private:
-  std::string where() const { return "report: " + path_ + ":" + std::to_string(line_) + ": "; }
+  std::string where() const { return "record: " + path_ + ":" + std::to_string(line_) + ": "; }
 
   void take(const json& object) {
     const std::string type = text(object, "type");
@@ -171,9 +171,8 @@ class Reader {
     Frame& frame = run.layers.frames.back();
     Spectra spectra{frame.step, {}};
     for (size_t i = 0; i < frame.rows.size(); ++i) {
-      std::vector<float> logs;
-      for (const double value : numbers(object["sites"][i], "spectrum"))
-        logs.push_back(static_cast<float>(std::log10(value)));
+      std::vector<double> logs;
+      for (const double value : numbers(object["sites"][i], "spectrum")) logs.push_back(std::log10(value));
       if (!logs.empty()) spectra.layers.emplace_back(frame.rows[i].first, std::move(logs));
     }
     if (!spectra.layers.empty()) run.spectra.push_back(std::move(spectra));
@@ -182,7 +181,7 @@ class Reader {
     if (found == object.end() || !found->is_object()) return;
     const std::vector<double> norms = numbers(*found, "log10_norm");
     if (norms.size() == frame.rows.size())
-      for (size_t i = 0; i < norms.size(); ++i) frame.rows[i].second[product] = static_cast<float>(norms[i]);
+      for (size_t i = 0; i < norms.size(); ++i) frame.rows[i].second[product] = norms[i];
     else if (const std::string why = text(*found, "why"); !why.empty()) run.no_chain = why;
   }
 
@@ -243,6 +242,6 @@ class Reader {
 
 }  // namespace
 
-std::vector<Run> read_record(const std::string& path) { return Reader(path).read(); }
+Record read(const std::string& path) { return Reader(path).read(); }
 
-}  // namespace fathom::probe::report
+}  // namespace fathom::probe::record

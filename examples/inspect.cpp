@@ -1,0 +1,159 @@
+// What a record holds, on the terminal: each run's summary, its worst layers, its alarms; two records beside each
+// other; its export to CSV and npy.
+#include <fathom/fathom.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+
+using namespace fathom;
+using namespace fathom::probe::record;
+
+namespace {
+
+struct Summary {
+  int64_t steps = 0;
+  double loss = NAN, accuracy = NAN, ms = NAN, measuring = NAN;
+  double log10_gain = NAN, log10_sigma = NAN;  // over the layers at the last measurement: the sum, the mean
+};
+
+Summary summary_of(const Run& run) {
+  Summary s;
+  for (const Point& point : run.points) {
+    s.steps = point.step + 1;
+    if (point.loss) s.loss = *point.loss;
+  }
+  if (run.ending) {
+    const Ending& end = *run.ending;
+    s.steps = end.steps;
+    s.loss = end.loss.value_or(s.loss);
+    s.accuracy = end.accuracy.value_or(NAN);
+    s.ms = end.seconds.value_or(NAN) * 1e3 / double(end.steps);
+    s.measuring = end.measuring_seconds.value_or(NAN) / end.seconds.value_or(NAN);
+  }
+  if (run.layers.frames.empty()) return s;
+  double gain = 0, sigma = 0, layers = 0;
+  for (const auto& [row, values] : run.layers.frames.back().rows) {
+    if (values[Quantity::sigma_max] == missing) continue;
+    gain += values[Quantity::gain] == missing ? 0 : values[Quantity::gain];
+    sigma += values[Quantity::sigma_max];
+    ++layers;
+  }
+  if (layers > 0) s.log10_gain = gain, s.log10_sigma = sigma / layers;
+  return s;
+}
+
+std::string number(double x, const char* format = "%.4g") {
+  if (std::isnan(x)) return "-";
+  char text[40];
+  std::snprintf(text, sizeof text, format, x);
+  return text;
+}
+
+// The layers whose sigma_max is farthest from 1 at the last measurement.
+void print_worst(const Run& run, size_t most) {
+  if (run.layers.frames.empty()) return;
+  const Frame& frame = run.layers.frames.back();
+  std::vector<size_t> order(frame.rows.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto far = [&](size_t i) {
+    const double log = frame.rows[i].second[Quantity::sigma_max];
+    return log == missing ? -1 : std::isnan(log) ? INFINITY : std::abs(log);
+  };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return far(a) > far(b); });
+  if (order.size() > most) order.resize(most);
+  std::printf("  worst layers at step %lld:\n", static_cast<long long>(frame.step));
+  for (const size_t i : order) {
+    const auto& [row, values] = frame.rows[i];
+    const auto value = [&](Quantity q) { return number(values[q] == missing ? NAN : std::pow(10, values[q])); };
+    std::printf("    %-28s sigma_max %-10s gain %-10s activation rms %s\n", run.layers.rows[size_t(row)].c_str(),
+                value(Quantity::sigma_max).c_str(), value(Quantity::gain).c_str(),
+                value(Quantity::activation_rms).c_str());
+  }
+}
+
+void print_alarms(const Run& run, size_t most) {
+  for (size_t i = 0; i < std::min(most, run.alarms.size()); ++i) {
+    const Alarm& alarm = run.alarms[i];
+    std::printf("  alarm at step %lld: %s %s: %s%s\n", static_cast<long long>(alarm.step), alarm.kind.c_str(),
+                alarm.site.c_str(), alarm.message.c_str(), alarm.action == "stop" ? " (stopped)" : "");
+  }
+  if (run.alarms.size() > most) std::printf("  and %zu alarms more\n", run.alarms.size() - most);
+}
+
+constexpr const char* head = "%-24s %8s %11s %9s %11s %11s %9s %10s\n";
+
+void print_head() {
+  std::printf(head, "run", "steps", "loss", "accuracy", "log10 gain", "sigma mean", "ms/step", "measuring");
+}
+void print_row(const std::string& name, const Summary& s) {
+  std::printf(head, name.c_str(), std::to_string(s.steps).c_str(), number(s.loss).c_str(),
+              number(100 * s.accuracy, "%.2f %%").c_str(), number(s.log10_gain, "%.2f").c_str(),
+              number(std::pow(10, s.log10_sigma)).c_str(), number(s.ms).c_str(),
+              number(100 * s.measuring, "%.1f %%").c_str());
+}
+
+Record read_with_note(const std::string& path) {
+  Record record = read(path);
+  if (!record.note.empty()) std::fprintf(stderr, "inspect: %s\n", record.note.c_str());
+  return record;
+}
+
+void compare(const Record& a, const Record& b) {
+  print_head();
+  for (const Run& run : a.runs) {
+    print_row(run.name, summary_of(run));
+    for (const Run& other : b.runs)
+      if (other.name == run.name) print_row("  in the second", summary_of(other));
+  }
+  const auto missing_in = [](const Record& from, const Record& in, const char* which) {
+    for (const Run& run : from.runs)
+      if (std::none_of(in.runs.begin(), in.runs.end(), [&](const Run& other) { return other.name == run.name; }))
+        std::printf("only in the %s: %s\n", which, run.name.c_str());
+  };
+  missing_in(a, b, "first");
+  missing_in(b, a, "second");
+}
+
+void show(const Record& record, size_t worst) {
+  print_head();
+  for (const Run& run : record.runs) {
+    print_row(run.name + (run.ending ? "" : " (cut)"), summary_of(run));
+    print_worst(run, worst);
+    print_alarms(run, 10);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Prints what a record holds: summary, worst layers, alarms. Of two records, their runs side by side.");
+  app.name("inspect");
+  std::vector<std::string> paths;
+  std::string csv, npy;
+  size_t worst = 3;
+  app.add_option("RECORD", paths, "record.jsonl, or two of them")->required()->expected(1, 2);
+  app.add_option("--worst", worst, "how many of the worst layers")->capture_default_str();
+  app.add_option("--csv", csv, "folder to write steps.csv, layers.csv and parameters.csv to");
+  app.add_option("--npy", npy, "folder to write npy arrays to");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "inspect: %s\n", error.what());
+    return 2;
+  }
+  try {
+    const Record record = read_with_note(paths[0]);
+    if (paths.size() == 2) compare(record, read_with_note(paths[1]));
+    else show(record, worst);
+    if (!csv.empty()) write_csv(record, csv);
+    if (!npy.empty()) write_npy(record, npy);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "inspect: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,89 @@
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "fathom/io/npy.h"
+#include "fathom/io/write_file.h"
+#include "fathom/probe/record.h"
+#include "fathom/tensor/kernels/map.h"
+
+namespace fathom::probe::record {
+namespace {
+
+std::string cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + '"';
+}
+std::string cell(double value) {
+  char digits[40];
+  std::snprintf(digits, sizeof digits, "%.17g", value);
+  return digits;
+}
+std::string cell(std::optional<double> value) { return value ? cell(*value) : ""; }
+
+void make_folder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw Error("record: " + folder + ": cannot be made: " + error.message());
+}
+
+std::string rows_of(const Record& record, Board Run::*board) {
+  std::string text = "run,step,name";
+  for (const char* name : quantity_names) text += std::string(",") + name;
+  text += '\n';
+  for (const Run& run : record.runs)
+    for (const Frame& frame : (run.*board).frames)
+      for (const auto& [row, values] : frame.rows) {
+        text += cell(run.name) + ',' + std::to_string(frame.step) + ',' + cell((run.*board).rows[size_t(row)]);
+        for (const double log : values) text += ',' + (log == missing ? "" : cell(std::pow(10, log)));
+        text += '\n';
+      }
+  return text;
+}
+
+void write_board(const Board& board, const std::string& start) {
+  const int64_t frames = int64_t(board.frames.size()), rows = int64_t(board.rows.size());
+  if (!frames) return;
+  const Tensor steps({frames}, i64);
+  for (int64_t f = 0; f < frames; ++f) steps.data<int64_t>()[f] = board.frames[size_t(f)].step;
+  io::write_npy(start + "_steps.npy", steps);
+  std::vector<int64_t> place(board.rows.size());
+  for (size_t i = 0; i < board.order.size(); ++i) place[size_t(board.order[i])] = int64_t(i);
+  for (size_t q = 0; q < quantities; ++q) {
+    const Tensor values = kernel::full({frames, rows}, NAN, f64);
+    bool any = false;
+    for (int64_t f = 0; f < frames; ++f)
+      for (const auto& [row, logs] : board.frames[size_t(f)].rows)
+        if (logs[q] != missing) {
+          values.data<double>()[f * rows + place[size_t(row)]] = std::pow(10, logs[q]);
+          any = true;
+        }
+    if (any) io::write_npy(start + "_" + quantity_names[q] + ".npy", values);
+  }
+}
+
+}  // namespace
+
+void write_csv(const Record& record, const std::string& folder) {
+  make_folder(folder);
+  std::string steps = "run,step,loss,grad_norm,clipped\n";
+  for (const Run& run : record.runs)
+    for (const Point& p : run.points)
+      steps += cell(run.name) + ',' + std::to_string(p.step) + ',' + cell(p.loss) + ',' + cell(p.grad_norm) + ',' +
+               (p.clipped ? "1\n" : "0\n");
+  io::write_file("record", folder + "/steps.csv", steps);
+  io::write_file("record", folder + "/layers.csv", rows_of(record, &Run::layers));
+  io::write_file("record", folder + "/parameters.csv", rows_of(record, &Run::parameters));
+}
+
+void write_npy(const Record& record, const std::string& folder) {
+  make_folder(folder);
+  for (size_t i = 0; i < record.runs.size(); ++i) {
+    write_board(record.runs[i].layers, folder + "/" + std::to_string(i) + "_layers");
+    write_board(record.runs[i].parameters, folder + "/" + std::to_string(i) + "_parameters");
+  }
+}
+
+}  // namespace fathom::probe::record

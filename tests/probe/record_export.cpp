@@ -1,0 +1,81 @@
+#include <doctest/doctest.h>
+#include <unistd.h>  // getpid
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "fathom/io/npy.h"
+#include "fathom/probe/record.h"
+
+using namespace fathom;
+
+namespace {
+
+struct Folder {
+  std::filesystem::path path = std::filesystem::temp_directory_path() / ("fathom_export_" + std::to_string(getpid()));
+  Folder() { std::filesystem::create_directories(path); }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string operator/(const std::string& name) const { return (path / name).string(); }
+  std::string text(const std::string& name) const {
+    std::ostringstream text;
+    text << std::ifstream(*this / name, std::ios::binary).rdbuf();
+    return text.str();
+  }
+  probe::record::Record record(const std::string& lines) const {
+    std::ofstream(*this / "record.jsonl", std::ios::binary) << lines;
+    return probe::record::read(*this / "record.jsonl");
+  }
+};
+
+const std::string lines = R"({"type":"run","run":"a, \"b\""}
+{"type":"step","run":"a, \"b\"","step":0,"loss":0.1,"grad_norm":"NaN","clip":1}
+{"type":"layers","run":"a, \"b\"","step":0,"sites":[{"site":"in","sigma_max":2.5},{"site":"out","gain":0}]}
+{"type":"layers","run":"a, \"b\"","step":10,"sites":[{"site":"out","sigma_max":0.125}]}
+{"type":"parameters","run":"a, \"b\"","step":0,"rows":[{"name":"w","weight_norm":2,"update_norm":1}]}
+)";
+
+}  // namespace
+
+TEST_CASE("record: CSV files of steps, layers and parameters") {
+  const Folder folder;
+  probe::record::write_csv(folder.record(lines), folder / "csv");
+  CHECK(folder.text("csv/steps.csv") ==
+        "run,step,loss,grad_norm,clipped\n\"a, \"\"b\"\"\",0,0.10000000000000001,nan,1\n");
+  const std::string layers = folder.text("csv/layers.csv");
+  CHECK(layers.starts_with("run,step,name,sigma_max,"));
+  CHECK(layers.find("\"a, \"\"b\"\"\",0,in,2.5,,") != std::string::npos);
+  CHECK(layers.find("\"a, \"\"b\"\"\",10,out,0.125,,") != std::string::npos);
+  CHECK(folder.text("csv/parameters.csv").find(",0,w,") != std::string::npos);
+}
+
+TEST_CASE("record: npy files, a row a layer, NaN where nothing was measured") {
+  const Folder folder;
+  probe::record::write_npy(folder.record(lines), folder / "npy");
+  CHECK(io::read_npy(folder / "npy/0_layers_steps.npy").to_vector<int64_t>() == std::vector<int64_t>{0, 10});
+  const Tensor sigma = io::read_npy(folder / "npy/0_layers_sigma_max.npy");
+  CHECK(sigma.shape() == Shape{2, 2});
+  const auto values = sigma.to_vector();
+  CHECK(values[0] == doctest::Approx(2.5).epsilon(1e-14));
+  CHECK(std::isnan(values[1]));
+  CHECK(std::isnan(values[2]));
+  CHECK(values[3] == doctest::Approx(0.125).epsilon(1e-14));
+  CHECK(io::read_npy(folder / "npy/0_layers_gain.npy").to_vector()[1] == 0);
+  CHECK(io::read_npy(folder / "npy/0_parameters_update_ratio.npy").item() == doctest::Approx(0.5));
+  CHECK_FALSE(std::filesystem::exists(folder / "npy/0_layers_frobenius.npy"));
+}
+
+TEST_CASE("record: a torn last line is noted") {
+  const Folder folder;
+  CHECK(folder.record(lines).note.empty());
+  CHECK(folder.record(lines + "{\"type\":\"st")
+            .note.ends_with("record.jsonl:6: not a JSON object, so not a line of a record; skipped"));
+}
+
+TEST_CASE("record: a folder that cannot be made") {
+  const Folder folder;
+  const probe::record::Record record = folder.record(lines);
+  CHECK_THROWS_AS(probe::record::write_csv(record, folder / "record.jsonl"), Error);
+  CHECK_THROWS_AS(probe::record::write_npy(record, folder / "record.jsonl/x"), Error);
+}
