@@ -13,6 +13,7 @@
 #include "fathom/io/npy.h"
 #include "fathom/nn/nn.h"
 #include "fathom/optim/optim.h"
+#include "fathom/probe/graph.h"
 #include "fathom/probe/jacobian.h"
 #include "fathom/probe/record.h"
 #include "fathom/probe/recorder.h"
