@@ -1,5 +1,5 @@
 // What a record holds, on the terminal: each run's summary, its worst layers, its alarms; two records beside each
-// other; its export to CSV and npy.
+// other; its export to CSV, npy and event files.
 #include <fathom/fathom.h>
 
 #include <CLI/CLI.hpp>
@@ -132,12 +132,13 @@ int main(int argc, char** argv) {
   CLI::App app("Prints what a record holds: summary, worst layers, alarms. Of two records, their runs side by side.");
   app.name("inspect");
   std::vector<std::string> paths;
-  std::string csv, npy;
+  std::string csv, npy, events;
   size_t worst = 3;
   app.add_option("RECORD", paths, "record.jsonl, or two of them")->required()->expected(1, 2);
   app.add_option("--worst", worst, "how many of the worst layers")->capture_default_str();
   app.add_option("--csv", csv, "folder to write steps.csv, layers.csv and parameters.csv to");
   app.add_option("--npy", npy, "folder to write npy arrays to");
+  app.add_option("--events", events, "folder to write event files for TensorBoard to");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -152,6 +153,7 @@ int main(int argc, char** argv) {
     else show(record, worst);
     if (!csv.empty()) write_csv(record, csv);
     if (!npy.empty()) write_npy(record, npy);
+    if (!events.empty()) write_events(record, events);
   } catch (const Error& error) {
     std::fprintf(stderr, "inspect: %s\n", error.what());
     return 1;

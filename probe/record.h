@@ -127,4 +127,9 @@ void write_csv(const Record& record, const std::string& folder);
 // RUN_parameters_steps.npy: i64 (frames). Throws Error, naming the file, when one cannot be written.
 void write_npy(const Record& record, const std::string& folder);
 
+// Writes into the folder, for each run, 0 on, RUN/events.out.tfevents.0.fathom, which TensorBoard reads: loss,
+// grad_norm, and of every layer and parameter the log10 of what was measured. Throws Error, naming the file, when one
+// cannot be written.
+void write_events(const Record& record, const std::string& folder);
+
 }  // namespace fathom::probe::record

@@ -66,6 +66,30 @@ TEST_CASE("record: npy files, a row a layer, NaN where nothing was measured") {
   CHECK_FALSE(std::filesystem::exists(folder / "npy/0_layers_frobenius.npy"));
 }
 
+TEST_CASE("record: event files for TensorBoard, byte by byte") {
+  const Folder folder;
+  probe::record::write_events(folder.record(R"({"type":"run","run":"a"}
+{"type":"step","run":"a","step":300,"loss":0.5}
+)"),
+                              folder / "events");
+  const auto bytes = [](std::initializer_list<int> list) {
+    std::string text;
+    for (const int byte : list) text += char(byte);
+    return text;
+  };
+  // Length and checksums around: wall time 0 (1), the version (3); then wall time, step 300 (2), summary (5) of one
+  // value (1): tag (1) "loss", simple value (2) 0.5.
+  const std::string version = bytes({0x09, 0, 0, 0, 0, 0, 0, 0, 0, 0x1a, 13}) + "brain.Event:2";
+  const std::string scalar = bytes({0x09, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0xac, 0x02, 0x2a, 13, 0x0a, 11, 0x0a, 4}) +
+                             "loss" + bytes({0x15, 0, 0, 0, 0x3f});
+  const std::string file = folder.text("events/0/events.out.tfevents.0.fathom");
+  REQUIRE(file.size() == version.size() + scalar.size() + 32);
+  CHECK(file.substr(0, 8) == bytes({24, 0, 0, 0, 0, 0, 0, 0}));
+  CHECK(file.substr(8, 4) == bytes({0xa3, 0x7f, 0x4b, 0x22}));  // masked CRC-32C of these eight bytes
+  CHECK(file.substr(12, 24) == version);
+  CHECK(file.substr(40 + 12, scalar.size()) == scalar);
+}
+
 TEST_CASE("record: a torn last line is noted") {
   const Folder folder;
   CHECK(folder.record(lines).note.empty());
