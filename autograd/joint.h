@@ -11,8 +11,8 @@ namespace fathom {
 
 // vjp(g, wanted, x) is the array of the N cotangents, undefined where not wanted; jvp(t, x) the tangent of y, with
 // t[i] undefined where input i has none; compose(x) the value by ops. x are the inputs, checked for in-place changes.
-// The lambdas may capture what the op made for itself and nobody else can reach; y itself is not of that kind, see
-// `keep`. Requires: no rule reads the tape.
+// The lambdas may capture what the op made for itself and nobody else can reach. y itself is not of that kind: rules
+// that take it as one argument more get it checked as the inputs are. Requires: no rule reads the tape.
 template <size_t N, class Vjp, class Jvp, class Compose>
 struct JointNode final : Node {
   using Inputs = std::array<Tensor, N>;
@@ -21,14 +21,18 @@ struct JointNode final : Node {
     Jvp jvp;
     Compose compose;
   };
+  static constexpr bool reads_output = std::is_invocable_v<const Vjp&, Tensor, Wanted, const Inputs&, const Tensor&> &&
+                                       std::is_invocable_v<const Jvp&, const Inputs&, const Inputs&, const Tensor&>;
   std::array<Ref<History>, N> refs;
   std::array<Kept, N> kept;
+  Kept output_kept;
   std::optional<Rules> rules;  // until consumed
 
   JointNode(const char* op, const Tensor& y, const Inputs& x, Rules r)
       : Node(op, y.shape(), y.dtype()),
         refs(each<Ref<History>>([&](size_t i) { return Ref<History>(x[i].history()); })),
         kept(each<Kept>([&](size_t i) { return Kept(x[i], false); })),
+        output_kept(reads_output ? y : Tensor(), true),
         rules(std::move(r)) {
     take_inputs(refs);
   }
@@ -36,7 +40,10 @@ struct JointNode final : Node {
   void vjp(Tensor g, Wanted wanted, Cotangents& into) override {
     check_not_consumed();
     if (!recording()) {
-      Inputs gs = rules->vjp(std::move(g), wanted, inputs_kept());
+      Inputs gs = [&] {
+        if constexpr (reads_output) return rules->vjp(std::move(g), wanted, inputs_kept(), output_kept.get(*this));
+        else return rules->vjp(std::move(g), wanted, inputs_kept());
+      }();
       for (size_t i = 0; i < N; ++i)
         if (wanted[i]) into.add(*input(i), std::move(gs[i]));
       return;
@@ -53,7 +60,10 @@ struct JointNode final : Node {
     for (size_t i = 0; i < N; ++i)
       if (wanted[i] && input(i)->flow.defined()) ts[i] = input(i)->flow, any = true;
     if (!any) return {};
-    if (!recording()) return rules->jvp(ts, inputs_kept());
+    if (!recording()) {
+      if constexpr (reads_output) return rules->jvp(ts, inputs_kept(), output_kept.get(*this));
+      else return rules->jvp(ts, inputs_kept());
+    }
     const auto [y, xs] = composed();
     return Slice(y, xs).jvp(ts);
   }
@@ -76,6 +86,7 @@ struct JointNode final : Node {
   void give_back() override {
     rules.reset();
     for (Kept& k : kept) k.~Kept(), new (&k) Kept;
+    output_kept.~Kept(), new (&output_kept) Kept;
     for (auto& ref : refs) ref = {};
   }
 };

@@ -6,5 +6,6 @@
 #include "fathom/autograd/ops/index.h"
 #include "fathom/autograd/ops/matmul.h"
 #include "fathom/autograd/ops/pointwise.h"
+#include "fathom/autograd/ops/recurrent.h"
 #include "fathom/autograd/ops/reduce.h"
 #include "fathom/autograd/ops/views.h"

@@ -60,6 +60,21 @@ void classify(benchmark::State& state, nn::Sequential net, int64_t batch, int64_
       state, net, x, [&](const Tensor& out) { return nn::cross_entropy(out, labels); }, options);
 }
 
+// A recurrent layer over 100 steps of pairs, and a linear head on its last output.
+template <class Layer>
+void recurrent(benchmark::State& state, Layer layer, int64_t width) {
+  nn::Linear head(width, 1);
+  const Tensor x = randn({100, 32, 2}), y = randn({32, 1});
+  std::vector<Tensor> parameters = layer.parameters();
+  for (const Tensor& w : head.parameters()) parameters.push_back(w);
+  optim::SGD opt(parameters, {.lr = 1e-3});
+  for (auto _ : state) {
+    opt.zero_grad();
+    nn::mse_loss(head(layer(x)[-1]), y).backward();
+    opt.step({.clip_norm = 1});
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -76,6 +91,14 @@ int main(int argc, char** argv) {
         ->UseRealTime();
   benchmark::RegisterBenchmark("mnist_mlp_784_512_512_10_b128_adamw", [](benchmark::State& state) {
     classify<optim::AdamW>(state, mlp(784, 512, 1, 10), 128, 784, {});
+  })->UseRealTime();
+
+  for (int width : {64, 256})
+    benchmark::RegisterBenchmark(("rnn_tanh_T100_h" + std::to_string(width) + "_b32_sgd_clip").c_str(),
+                                 [width](benchmark::State& state) { recurrent(state, nn::RNN(2, width), width); })
+        ->UseRealTime();
+  benchmark::RegisterBenchmark("lstm_T100_h128_b32_sgd_clip", [](benchmark::State& state) {
+    recurrent(state, nn::LSTM(2, 128), 128);
   })->UseRealTime();
 
   benchmark::Initialize(&argc, argv);

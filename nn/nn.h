@@ -7,3 +7,4 @@
 #include "fathom/nn/losses.h"
 #include "fathom/nn/module.h"
 #include "fathom/nn/observer.h"
+#include "fathom/nn/recurrent.h"

@@ -1,0 +1,174 @@
+#include "fathom/autograd/ops/recurrent/parts.h"
+
+namespace fathom {
+namespace {
+
+using namespace recurrent;
+
+// What the rules read again: the gates r, z, n after their nonlinearities, and q = W_hn h + b_hn.
+struct Memory {
+  Tensor gates, q;
+};
+
+// The biases of (r, z, n, q): of r and z the sum of the two.
+Tensor biases(const Plan& plan, const Inputs& in) {
+  const int64_t n = plan.hidden;
+  const Tensor out = plan.zeros({4 * n});
+  visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
+    T* to = out.data<T>();
+    if (const T* b = numbers<T>(in[b_ih])) kernel::add_row(b, 1, 3 * n, to);
+    if (const T* b = numbers<T>(in[b_hh])) {
+      kernel::add_row(b, 1, 2 * n, to);
+      kernel::add_row(b + 2 * n, 1, n, to + 3 * n);
+    }
+  });
+  return out;
+}
+
+// a: what the gates take from x, which becomes their values; s: what they take from h.
+template <class T>
+void step_forward(int64_t n, T* a, const T* s, const T* b, const T* h_before, T* q, T* h) {
+#pragma GCC ivdep
+  for (int64_t j = 0; j < n; ++j) {
+    const T r = a[j] = sigmoid(a[j] + s[j] + b[j]), z = a[n + j] = sigmoid(a[n + j] + s[n + j] + b[n + j]);
+    q[j] = s[2 * n + j] + b[3 * n + j];
+    const T c = a[2 * n + j] = std::tanh(a[2 * n + j] + b[2 * n + j] + r * q[j]);
+    h[j] = (1 - z) * c + z * h_before[j];
+  }
+}
+// dx and ds: the cotangents of a and s above; what reaches the h before directly is added to dh_before.
+template <class T>
+void step_back(int64_t n, const T* a, const T* q, const T* h_before, const T* dh, T* dx, T* ds, T* dh_before) {
+#pragma GCC ivdep
+  for (int64_t j = 0; j < n; ++j) {
+    const T r = a[j], z = a[n + j], c = a[2 * n + j];
+    const T dc = dh[j] * (1 - z) * (1 - c * c);
+    dx[j] = ds[j] = dc * q[j] * (r * (1 - r));
+    dx[n + j] = ds[n + j] = dh[j] * (h_before[j] - c) * (z * (1 - z));
+    dx[2 * n + j] = dc;
+    ds[2 * n + j] = dc * r;
+    dh_before[j] += dh[j] * z;
+  }
+}
+template <class T>
+void step_tangent(int64_t n, const T* a, const T* q, const T* h_before, const T* tx, const T* ts, const T* th_before,
+                  T* th) {
+#pragma GCC ivdep
+  for (int64_t j = 0; j < n; ++j) {
+    const T r = a[j], z = a[n + j], c = a[2 * n + j];
+    const T tr = r * (1 - r) * (tx[j] + ts[j]), tz = z * (1 - z) * (tx[n + j] + ts[n + j]);
+    const T tc = (1 - c * c) * (tx[2 * n + j] + tr * q[j] + r * ts[2 * n + j]);
+    th[j] = (1 - z) * tc + tz * (h_before[j] - c) + z * th_before[j];
+  }
+}
+
+Tensor states(const Plan& plan, const Inputs& from, const Memory& kept) {
+  const Inputs in = dense(from);
+  const Tensor y(plan.sequence(plan.hidden), plan.dtype), bias = biases(plan, in), w = transposed_weight(plan, in);
+  const Tensor h0 = initial(plan, in[h_in]), products({plan.batch, plan.gates}, plan.dtype);
+  const int64_t n = plan.hidden, m = plan.gates;
+  visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
+    T* gates = kept.gates.data<T>();
+    input_products(plan, in, gates);
+    each_block(plan, [&](int64_t row, int64_t rows) {
+      const States<T> h{plan, y.data<T>(), h0.data<T>(), row}, q{plan, kept.q.data<T>(), nullptr, row};
+      T* s = products.data<T>() + row * m;
+      for (int64_t k = 0; k < plan.steps; ++k) {
+        T* a = gates_at(plan, gates, k, row);
+        kernel::gemm(rows, m, n, {h[k - 1], n}, {w.data<T>(), m}, s);
+        for (int64_t r = 0; r < rows; ++r)
+          step_forward(n, a + r * m, static_cast<const T*>(s) + r * m, bias.data<T>(), h[k - 1] + r * n, q[k] + r * n,
+                       h[k] + r * n);
+      }
+    });
+  });
+  return y;
+}
+
+Inputs cotangents(const Plan& plan, Tensor g, Wanted wanted, const Inputs& from, const Tensor& y, const Memory& kept) {
+  const Inputs in = dense(from);
+  const Shape all = plan.sequence(plan.gates);
+  const Tensor dy = g.owned() ? std::move(g) : kernel::clone(g), d_input(all, plan.dtype), d_state(all, plan.dtype);
+  const Tensor h0 = initial(plan, in[h_in]), dh0 = plan.zeros({plan.batch, plan.hidden});
+  const int64_t n = plan.hidden, m = plan.gates;
+  visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
+    each_block(plan, [&](int64_t row, int64_t rows) {
+      const States<T> dh{plan, dy.data<T>(), dh0.data<T>(), row}, h{plan, y.data<T>(), h0.data<T>(), row},
+          q{plan, kept.q.data<T>(), nullptr, row};
+      for (int64_t k = plan.steps - 1; k >= 0; --k) {
+        const T* a = gates_at(plan, kept.gates.data<T>(), k, row);
+        T *dx = gates_at(plan, d_input.data<T>(), k, row), *ds = gates_at(plan, d_state.data<T>(), k, row);
+        for (int64_t r = 0; r < rows; ++r)
+          step_back(n, a + r * m, q[k] + r * n, h[k - 1] + r * n, dh[k] + r * n, dx + r * m, ds + r * m,
+                    dh[k - 1] + r * n);
+        if (k > 0 || wanted[h_in]) kernel::gemm(rows, n, m, {ds, m}, {in[w_hh].data<T>(), n}, dh[k - 1], true);
+      }
+    });
+  });
+  Inputs out;
+  if (wanted[h_in]) out[h_in] = dh0;
+  parameter_cotangents(plan, wanted, in, y, d_input, d_state, out);
+  return out;
+}
+
+Tensor tangent(const Plan& plan, const Inputs& tangents, const Inputs& from, const Tensor& y, const Memory& kept) {
+  const Inputs in = dense(from), ts = dense(tangents);
+  const Shape all = plan.sequence(plan.gates);
+  const Tensor out(y.shape(), y.dtype()), from_x(all, plan.dtype), from_h = plan.zeros(all);
+  const Tensor w = transposed_weight(plan, in), h0 = initial(plan, in[h_in]), th0 = initial(plan, ts[h_in]);
+  const int64_t n = plan.hidden, m = plan.gates;
+  visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
+    input_tangents(plan, ts, in, from_x.data<T>());
+    add_state_tangents(plan, ts, in, y, from_h.data<T>());
+    each_block(plan, [&](int64_t row, int64_t rows) {
+      const States<T> th{plan, out.data<T>(), th0.data<T>(), row}, h{plan, y.data<T>(), h0.data<T>(), row},
+          q{plan, kept.q.data<T>(), nullptr, row};
+      for (int64_t k = 0; k < plan.steps; ++k) {
+        const T *a = gates_at(plan, kept.gates.data<T>(), k, row), *tx = gates_at(plan, from_x.data<T>(), k, row);
+        T* t = gates_at(plan, from_h.data<T>(), k, row);
+        if (k > 0 || ts[h_in].defined()) kernel::gemm(rows, m, n, {th[k - 1], n}, {w.data<T>(), m}, t, true);
+        for (int64_t r = 0; r < rows; ++r)
+          step_tangent(n, a + r * m, q[k] + r * n, h[k - 1] + r * n, tx + r * m, static_cast<const T*>(t) + r * m,
+                       th[k - 1] + r * n, th[k] + r * n);
+      }
+    });
+  });
+  return out;
+}
+
+Tensor composed(const Plan& plan, const Inputs& in) {
+  const std::vector<Tensor> inputs = unbind(linear(in[x_in], in[w_ih], in[b_ih]));
+  std::vector<Tensor> hs(inputs.size());
+  Tensor h = initial(plan, in[h_in]);
+  for (int64_t k = 0; k < plan.steps; ++k) {
+    const auto t = size_t(plan.time(k));
+    const std::vector<Tensor> a = chunk(inputs[t], 3, -1), s = chunk(linear(h, in[w_hh], in[b_hh]), 3, -1);
+    const Tensor r = sigmoid(a[0] + s[0]), z = sigmoid(a[1] + s[1]);
+    hs[t] = h = (1 - z) * tanh(a[2] + r * s[2]) + z * h;
+  }
+  return stack(hs);
+}
+
+Tensor gru_op(const char* op, const Tensor& x, const Tensor& h0, const RecurrentWeights& w, bool reverse) {
+  const Inputs in{x, h0, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, {}};
+  const Plan plan = plan_for(op, in, 3, reverse);
+  const Memory kept{Tensor(plan.sequence(plan.gates), plan.dtype), Tensor(plan.sequence(plan.hidden), plan.dtype)};
+  return record_joint(
+      op, states(plan, in, kept), in,
+      [=](Tensor g, Wanted wanted, const Inputs& from, const Tensor& y) {
+        return cotangents(plan, std::move(g), wanted, from, y, kept);
+      },
+      [=](const Inputs& ts, const Inputs& from, const Tensor& y) { return tangent(plan, ts, from, y, kept); },
+      [=](const Inputs& from) { return composed(plan, from); });
+}
+
+}  // namespace
+
+Tensor gru(const Tensor& x, const Tensor& h0, const RecurrentWeights& w, RecurrentOptions options) {
+  return gru_op("gru", x, h0, w, options.reverse);
+}
+Tensor gru_cell(const Tensor& x, const Tensor& h, const RecurrentWeights& w) {
+  return select(gru_op("gru_cell", unsqueeze(x, 0), h, w, false), 0, 0);
+}
+
+}  // namespace fathom

@@ -1,0 +1,164 @@
+// The output packs all h, (steps, batch, hidden), and the last c below them: (steps + 1, batch, hidden).
+#include "fathom/autograd/ops/recurrent/parts.h"
+
+namespace fathom {
+namespace {
+
+using namespace recurrent;
+
+// What the rules read again: the gates i, f, g, o after their nonlinearities and all c.
+struct Memory {
+  Tensor gates, c;
+};
+
+Shape packed(const Plan& plan) { return {plan.steps + 1, plan.batch, plan.hidden}; }
+template <class T>
+void step_forward(int64_t n, T* z, const T* b, const T* c_before, T* c, T* h) {
+#pragma GCC ivdep
+  for (int64_t j = 0; j < n; ++j) {
+    const T i = z[j] = sigmoid(z[j] + b[j]), f = z[n + j] = sigmoid(z[n + j] + b[n + j]);
+    const T g = z[2 * n + j] = std::tanh(z[2 * n + j] + b[2 * n + j]);
+    const T o = z[3 * n + j] = sigmoid(z[3 * n + j] + b[3 * n + j]);
+    c[j] = f * c_before[j] + i * g;
+    h[j] = o * std::tanh(c[j]);
+  }
+}
+// dc holds what comes from the step after and becomes what goes to the step before.
+template <class T>
+void step_back(int64_t n, const T* z, const T* c_before, const T* c, const T* dh, T* dc, T* dz) {
+#pragma GCC ivdep
+  for (int64_t j = 0; j < n; ++j) {
+    const T i = z[j], f = z[n + j], g = z[2 * n + j], o = z[3 * n + j], s = std::tanh(c[j]);
+    const T d = dc[j] + dh[j] * o * (1 - s * s);
+    dz[j] = d * g * (i * (1 - i));
+    dz[n + j] = d * c_before[j] * (f * (1 - f));
+    dz[2 * n + j] = d * i * (1 - g * g);
+    dz[3 * n + j] = dh[j] * s * (o * (1 - o));
+    dc[j] = d * f;
+  }
+}
+// tc is the tangent of the c before and becomes that of c.
+template <class T>
+void step_tangent(int64_t n, const T* z, const T* c_before, const T* c, const T* u, T* tc, T* th) {
+#pragma GCC ivdep
+  for (int64_t j = 0; j < n; ++j) {
+    const T i = z[j], f = z[n + j], g = z[2 * n + j], o = z[3 * n + j], s = std::tanh(c[j]);
+    const T ti = i * (1 - i) * u[j], tf = f * (1 - f) * u[n + j], tg = (1 - g * g) * u[2 * n + j];
+    tc[j] = f * tc[j] + tf * c_before[j] + ti * g + i * tg;
+    th[j] = o * (1 - o) * u[3 * n + j] * s + o * (1 - s * s) * tc[j];
+  }
+}
+
+Tensor states(const Plan& plan, const Inputs& from, const Memory& kept) {
+  const Inputs in = dense(from);
+  const Tensor y(packed(plan), plan.dtype), bias = bias_of(plan, in), w = transposed_weight(plan, in);
+  const Tensor c0 = initial(plan, in[c_in]);
+  const int64_t n = plan.hidden, m = plan.gates;
+  visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
+    T* gates = kept.gates.data<T>();
+    input_products(plan, in, gates);
+    each_block(plan, [&](int64_t row, int64_t rows) {
+      const States<T> h{plan, y.data<T>(), numbers<T>(in[h_in]), row}, c{plan, kept.c.data<T>(), c0.data<T>(), row};
+      for (int64_t k = 0; k < plan.steps; ++k) {
+        T* z = gates_at(plan, gates, k, row);
+        if (const T* last = h[k - 1]) kernel::gemm(rows, m, n, {last, n}, {w.data<T>(), m}, z, true);
+        for (int64_t r = 0; r < rows; ++r)
+          step_forward(n, z + r * m, bias.data<T>(), c[k - 1] + r * n, c[k] + r * n, h[k] + r * n);
+      }
+      std::copy_n(c[plan.steps - 1], rows * n, y.data<T>() + (plan.rows() + row) * n);
+    });
+  });
+  return y;
+}
+
+Inputs cotangents(const Plan& plan, Tensor g, Wanted wanted, const Inputs& from, const Tensor& y, const Memory& kept) {
+  const Inputs in = dense(from);
+  const Tensor dy = g.owned() ? std::move(g) : kernel::clone(g), d(plan.sequence(plan.gates), plan.dtype);
+  const Tensor c0 = initial(plan, in[c_in]);
+  const int64_t n = plan.hidden, m = plan.gates;
+  Inputs out;
+  if (wanted[h_in]) out[h_in] = plan.zeros({plan.batch, n});
+  visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
+    each_block(plan, [&](int64_t row, int64_t rows) {
+      const States<T> dh{plan, dy.data<T>(), numbers<T>(out[h_in]), row}, c{plan, kept.c.data<T>(), c0.data<T>(), row};
+      T* dc = dy.data<T>() + (plan.rows() + row) * n;
+      for (int64_t k = plan.steps - 1; k >= 0; --k) {
+        const T* z = gates_at(plan, kept.gates.data<T>(), k, row);
+        T* dz = gates_at(plan, d.data<T>(), k, row);
+        for (int64_t r = 0; r < rows; ++r)
+          step_back(n, z + r * m, c[k - 1] + r * n, c[k] + r * n, dh[k] + r * n, dc + r * n, dz + r * m);
+        if (T* to = dh[k - 1]) kernel::gemm(rows, n, m, {dz, m}, {in[w_hh].data<T>(), n}, to, true);
+      }
+    });
+  });
+  if (wanted[c_in]) out[c_in] = kernel::clone(select(dy, 0, plan.steps));
+  parameter_cotangents(plan, wanted, in, y, d, d, out);
+  return out;
+}
+
+Tensor tangent(const Plan& plan, const Inputs& tangents, const Inputs& from, const Tensor& y, const Memory& kept) {
+  const Inputs in = dense(from), ts = dense(tangents);
+  const Tensor out(packed(plan), plan.dtype), u(plan.sequence(plan.gates), plan.dtype);
+  const Tensor w = transposed_weight(plan, in), c0 = initial(plan, in[c_in]), tc0 = initial(plan, ts[c_in]);
+  const int64_t n = plan.hidden, m = plan.gates;
+  visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
+    input_tangents(plan, ts, in, u.data<T>());
+    add_state_tangents(plan, ts, in, y, u.data<T>());
+    each_block(plan, [&](int64_t row, int64_t rows) {
+      const States<T> th{plan, out.data<T>(), numbers<T>(ts[h_in]), row}, c{plan, kept.c.data<T>(), c0.data<T>(), row};
+      T* tc = out.data<T>() + (plan.rows() + row) * n;
+      std::copy_n(tc0.data<T>() + row * n, rows * n, tc);
+      for (int64_t k = 0; k < plan.steps; ++k) {
+        const T* z = gates_at(plan, kept.gates.data<T>(), k, row);
+        T* tz = gates_at(plan, u.data<T>(), k, row);
+        if (const T* last = th[k - 1]) kernel::gemm(rows, m, n, {last, n}, {w.data<T>(), m}, tz, true);
+        for (int64_t r = 0; r < rows; ++r)
+          step_tangent(n, z + r * m, c[k - 1] + r * n, c[k] + r * n, static_cast<const T*>(tz) + r * m, tc + r * n,
+                       th[k] + r * n);
+      }
+    });
+  });
+  return out;
+}
+
+Tensor composed(const Plan& plan, const Inputs& in) {
+  const std::vector<Tensor> zs = unbind(linear(in[x_in], in[w_ih], in[b_ih]));
+  std::vector<Tensor> rows(zs.size() + 1);
+  Tensor h = initial(plan, in[h_in]), c = initial(plan, in[c_in]);
+  for (int64_t k = 0; k < plan.steps; ++k) {
+    const auto t = size_t(plan.time(k));
+    const std::vector<Tensor> z = chunk(zs[t] + linear(h, in[w_hh], in[b_hh]), 4, -1);
+    c = sigmoid(z[1]) * c + sigmoid(z[0]) * tanh(z[2]);
+    rows[t] = h = sigmoid(z[3]) * tanh(c);
+  }
+  rows.back() = c;
+  return stack(rows);
+}
+
+Tensor lstm_op(const char* op, const Tensor& x, const LSTMState& state, const RecurrentWeights& w, bool reverse) {
+  const Inputs in{x, state.h, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, state.c};
+  const Plan plan = plan_for(op, in, 4, reverse);
+  const Memory kept{Tensor(plan.sequence(plan.gates), plan.dtype), Tensor(plan.sequence(plan.hidden), plan.dtype)};
+  return record_joint(
+      op, states(plan, in, kept), in,
+      [=](Tensor g, Wanted wanted, const Inputs& from, const Tensor& y) {
+        return cotangents(plan, std::move(g), wanted, from, y, kept);
+      },
+      [=](const Inputs& ts, const Inputs& from, const Tensor& y) { return tangent(plan, ts, from, y, kept); },
+      [=](const Inputs& from) { return composed(plan, from); });
+}
+
+}  // namespace
+
+LSTMSequence lstm(const Tensor& x, const LSTMState& state, const RecurrentWeights& w, RecurrentOptions options) {
+  const Tensor y = lstm_op("lstm", x, state, w, options.reverse);
+  const int64_t steps = y.size(0) - 1;
+  const Tensor hs = slice(y, 0, 0, steps);
+  return {hs, {select(hs, 0, options.reverse ? 0 : -1), select(y, 0, steps)}};
+}
+LSTMState lstm_cell(const Tensor& x, const LSTMState& state, const RecurrentWeights& w) {
+  const Tensor y = lstm_op("lstm_cell", unsqueeze(x, 0), state, w, false);
+  return {select(y, 0, 0), select(y, 0, 1)};
+}
+
+}  // namespace fathom

@@ -1,0 +1,91 @@
+// What the recurrent ops share: the products over all steps at once, and the order of the steps. Internal.
+#pragma once
+#include "fathom/autograd/families.h"
+#include "fathom/autograd/joint.h"
+#include "fathom/autograd/ops/index.h"
+#include "fathom/autograd/ops/matmul.h"
+#include "fathom/autograd/ops/recurrent.h"
+#include "fathom/autograd/ops/rows.h"
+#include "fathom/tensor/kernels/gemm.h"
+
+namespace fathom::recurrent {
+
+enum Input : size_t { x_in, h_in, w_ih, w_hh, b_ih, b_hh, c_in, count };
+using Inputs = std::array<Tensor, count>;
+
+// The sizes of one call and the order of its steps. `gates` counts the columns of all gates together.
+struct Plan {
+  const char* op;
+  Dtype dtype;
+  int64_t steps, batch, in, hidden, gates;
+  bool reverse;
+
+  int64_t time(int64_t step) const { return reverse ? steps - 1 - step : step; }
+  int64_t rows() const { return steps * batch; }
+  Shape sequence(int64_t width) const { return {steps, batch, width}; }
+  Tensor zeros(const Shape& shape) const { return kernel::full(shape, 0, dtype); }
+};
+// Throws Error on what does not fit.
+Plan plan_for(const char* op, const Inputs& in, int64_t gates, bool reverse);
+
+Inputs dense(const Inputs& in);
+
+// A state (batch, hidden), zero where there is none.
+Tensor initial(const Plan& plan, const Tensor& state);
+// The sum of the biases there are, (gates).
+Tensor bias_of(const Plan& plan, const Inputs& in);
+// W_hh^T, (hidden, gates): h W_hh^T runs faster with it, once for all steps.
+Tensor transposed_weight(const Plan& plan, const Inputs& in);
+
+// to (steps, batch, gates) = x W_ih^T
+template <class T>
+void input_products(const Plan& plan, const Inputs& in, T* to);
+
+// U = t_x W_ih^T + x t_W_ih^T + t_b_ih, and U += h_{t-1} t_W_hh^T + t_b_hh; y begins with all h.
+template <class T>
+void input_tangents(const Plan& plan, const Inputs& ts, const Inputs& in, T* to);
+template <class T>
+void add_state_tangents(const Plan& plan, const Inputs& ts, const Inputs& in, const Tensor& y, T* to);
+
+// From the cotangents of what the gates took from x and from h, (steps, batch, gates) each: those of x, the weights and
+// the biases.
+void parameter_cotangents(const Plan& plan, Wanted wanted, const Inputs& in, const Tensor& y, const Tensor& d_input,
+                          const Tensor& d_state, Inputs& out);
+
+// f(row, rows) over blocks of the batch: samples do not meet, so each block runs through all steps by itself.
+template <class F>
+void each_block(const Plan& plan, F f) {
+  constexpr int64_t block = 64;
+  parallel((plan.batch + block - 1) / block, 1, [&](int64_t first, int64_t last) {
+    for (; first < last; ++first) f(first * block, std::min(block, plan.batch - first * block));
+  });
+}
+
+// Rows of (steps, batch, width) as the steps go: those of step k, which begin at sample `row`; before step 0 stands the
+// initial state, which may be null.
+template <class T>
+struct States {
+  const Plan& plan;
+  T *data, *initial;
+  int64_t row;
+  T* operator[](int64_t step) const {
+    if (step < 0) return initial ? initial + row * plan.hidden : nullptr;
+    return data + (plan.time(step) * plan.batch + row) * plan.hidden;
+  }
+};
+template <class T>
+T* gates_at(const Plan& plan, T* data, int64_t step, int64_t row) {
+  return data + (plan.time(step) * plan.batch + row) * plan.gates;
+}
+
+template <class T>
+T* numbers(const Tensor& x) {
+  return x.defined() ? x.data<T>() : nullptr;
+}
+
+template <class T>
+T sigmoid(T x) {
+  return 1 / (1 + std::exp(-x));
+}
+
+}  // namespace fathom::recurrent
