@@ -9,8 +9,9 @@
 
 #include "fathom/tensor/error.h"
 #include "fathom/tensor/kernels/reduce.h"
+#include "fathom/tensor/kernels/scratch.h"
+#include "fathom/tensor/kernels/tiles.h"
 #include "fathom/tensor/parallel.h"
-#include "fathom/tensor/pool.h"
 
 namespace fathom::kernel {
 namespace {
@@ -18,20 +19,6 @@ namespace {
 constexpr double worth_sharing = 2e6;  // multiplications
 constexpr double small_product = 1e6;  // OpenBLAS takes other kernels up to here
 constexpr int64_t cut = 64;            // whole tiles and whole lines of the cache
-
-template <class T>
-class Scratch {
- public:
-  explicit Scratch(int64_t n) : bytes_(size_t(n) * sizeof(T)), data_(static_cast<T*>(pool::take(bytes_))) {}
-  ~Scratch() { pool::give(data_, bytes_); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  T* data() { return data_; }
-
- private:
-  size_t bytes_;
-  T* data_;
-};
 
 void check_index(int64_t size) {
   if (size > 0x7fffffff) throw Error("matmul: a size of " + std::to_string(size) + " exceeds BLAS's index");
@@ -108,17 +95,18 @@ void matrix_vector(int64_t rows, int64_t k, Matrix<T> a, const T* x, int64_t x_s
 }
 
 template <class T>
-void blas(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride) {
+void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride) {
   if (n == 1) return matrix_vector(m, k, a, b.data, b.transposed ? 1 : b.stride, c, c_stride, accumulate);
   if (m == 1)
     return matrix_vector(n, k, {b.data, b.stride, !b.transposed}, a.data, a.transposed ? a.stride : 1, c, 1,
                          accumulate);
+  if (double(m) * double(n) * double(k) <= most_tiled) return tiled_product(m, n, k, a, b, c, accumulate, c_stride);
   // x W^T: OpenBLAS's small kernels for it take up to twice the time of x W, transposing W first a tenth.
   const bool tall = m >= 16 && (n >= 16 || (n >= 8 && m >= 64));
   if (b.transposed && !a.transposed && tall && double(m) * double(n) * double(k) <= small_product) {
     Scratch<T> b_transposed(n * k);
     transpose(b.data, n, k, b_transposed.data(), b.stride);
-    return blas(m, n, k, a, {b_transposed.data(), n}, c, accumulate, c_stride);
+    return product(m, n, k, a, {b_transposed.data(), n}, c, accumulate, c_stride);
   }
   const auto read = [](const Matrix<T>& x) { return x.transposed ? CblasTrans : CblasNoTrans; };
   const auto run = [&](auto call) {
@@ -143,7 +131,7 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
   static const bool alone = (openblas_set_num_threads(1), true);
   (void)alone;
   const double work = double(m) * double(n) * double(k);
-  if (work <= worth_sharing) return blas(m, n, k, a, b, c, accumulate, c_stride);
+  if (work <= worth_sharing) return product(m, n, k, a, b, c, accumulate, c_stride);
 
   // The cuts are a matter of the sizes alone, also for one thread: at the edge of a tile OpenBLAS adds in another
   // order. Few and large blocks, since each packs the other matrix anew.
@@ -153,16 +141,17 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
   parallel(blocks, 1, [&](int64_t first, int64_t last) {
     for (; first < last; ++first) {
       const int64_t begin = first * block, size = std::min(longer, begin + block) - begin;
-      if (by_rows) blas(size, n, k, rows_from(a, begin), b, c + begin * c_stride, accumulate, c_stride);
-      else blas(m, size, k, a, columns_from(b, begin), c + begin, accumulate, c_stride);
+      if (by_rows) product(size, n, k, rows_from(a, begin), b, c + begin * c_stride, accumulate, c_stride);
+      else product(m, size, k, a, columns_from(b, begin), c + begin, accumulate, c_stride);
     }
   });
 }
 
 template <class T>
-void transpose(const T* x, int64_t rows, int64_t columns, T* out, int64_t stride) {
+void transpose(const T* x, int64_t rows, int64_t columns, T* out, int64_t stride, int64_t out_stride) {
   using V [[gnu::vector_size(8 * sizeof(T))]] = T;
   if (stride < 0) stride = columns;
+  if (out_stride < 0) out_stride = rows;
   // Each of three rounds swaps halves of 1, 2, then 4 elements between rows that lie as far apart.
   const auto block = [=](int64_t i, int64_t j) {
     V a[8], b[8];
@@ -179,18 +168,18 @@ void transpose(const T* x, int64_t rows, int64_t columns, T* out, int64_t stride
       b[r] = __builtin_shufflevector(a[r], a[r + 4], 0, 1, 2, 3, 8, 9, 10, 11);
       b[r + 4] = __builtin_shufflevector(a[r], a[r + 4], 4, 5, 6, 7, 12, 13, 14, 15);
     }
-    for (int r = 0; r < 8; ++r) std::memcpy(out + (j + r) * rows + i, &b[r], sizeof(V));
+    for (int r = 0; r < 8; ++r) std::memcpy(out + (j + r) * out_stride + i, &b[r], sizeof(V));
   };
   const int64_t full_rows = rows / 8 * 8, full_columns = columns / 8 * 8;
   for (int64_t i = 0; i < full_rows; i += 8)
     for (int64_t j = 0; j < full_columns; j += 8) block(i, j);
   for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = i < full_rows ? full_columns : 0; j < columns; ++j) out[j * rows + i] = x[i * stride + j];
+    for (int64_t j = i < full_rows ? full_columns : 0; j < columns; ++j) out[j * out_stride + i] = x[i * stride + j];
 }
 
 template void gemm(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, float*, bool, int64_t);
 template void gemm(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, double*, bool, int64_t);
-template void transpose(const float*, int64_t, int64_t, float*, int64_t);
-template void transpose(const double*, int64_t, int64_t, double*, int64_t);
+template void transpose(const float*, int64_t, int64_t, float*, int64_t, int64_t);
+template void transpose(const double*, int64_t, int64_t, double*, int64_t, int64_t);
 
 }  // namespace fathom::kernel

@@ -1,0 +1,117 @@
+// Products in tiles that stay in registers. OpenBLAS's calls, its packing and its kernels for x W^T cost more than the
+// product itself at the sizes of small networks. Every element is a sum over k in one order, whatever the other sizes.
+#pragma once
+#include <algorithm>  // min, copy_n, fill_n
+#include <array>
+#include <utility>  // index_sequence
+
+#include "fathom/tensor/kernels/gemm.h"
+#include "fathom/tensor/kernels/scratch.h"
+
+namespace fathom::kernel {
+
+// A tile is `tile_rows` rows of two vectors each: with one row of b they fill the registers.
+#if defined(__AVX512F__)
+inline constexpr int vector_bytes = 64, tile_rows = 12;
+inline constexpr double most_tiled = 1e300;  // multiplications up to which tiles beat OpenBLAS
+#elif defined(__AVX2__) && defined(__FMA__)
+inline constexpr int vector_bytes = 32, tile_rows = 6;
+inline constexpr double most_tiled = 1e6;
+#else
+inline constexpr int vector_bytes = 16, tile_rows = 4;
+inline constexpr double most_tiled = 0;
+#endif
+
+template <class T>
+using Vector [[gnu::vector_size(vector_bytes)]] = T;
+template <class T>  // the same, anywhere in memory
+using Loose [[gnu::vector_size(vector_bytes), gnu::aligned(alignof(T)), gnu::may_alias]] = T;
+template <class T>
+inline constexpr int vector_size = vector_bytes / int(sizeof(T));
+
+// c (Rows, Vectors) = a (Rows, k) b (k, Vectors), or added to c. a's rows lie `down` apart, its columns `across`.
+template <int Rows, int Vectors, class T>
+void tile(int64_t k, const T* a, int64_t down, int64_t across, const T* b, int64_t b_stride, T* c, int64_t c_stride,
+          bool accumulate) {
+  const auto at = [](auto* p, int v) { return reinterpret_cast<const Loose<T>*>(p + v * vector_size<T>); };
+  Vector<T> sums[Rows][Vectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) {
+      sums[r][v] = Vector<T>{};
+      if (accumulate) sums[r][v] = *at(c + r * c_stride, v);
+    }
+  for (; k > 0; --k) {
+    Vector<T> row[Vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) row[v] = *at(b, v);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) sums[r][v] += a[r * down] * row[v];
+    a += across;
+    b += b_stride;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) *const_cast<Loose<T>*>(at(c + r * c_stride, v)) = sums[r][v];
+}
+
+template <class T>
+using Tile = void (*)(int64_t, const T*, int64_t, int64_t, const T*, int64_t, T*, int64_t, bool);
+// By the number of rows, less one.
+template <class T, int Vectors>
+inline constexpr auto tiles = []<int... R>(std::integer_sequence<int, R...>) {
+  return std::array<Tile<T>, tile_rows>{&tile<R + 1, Vectors, T>...};
+}
+(std::make_integer_sequence<int, tile_rows>());
+
+// c = a b or c += a b, as gemm's. Requires: no size is 0.
+template <class T>
+void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride) {
+  constexpr int64_t panel = 2 * vector_size<T>, depth = 256;  // a panel of b of this depth stays in the first cache
+  const auto parts = [](int64_t size, int64_t most) { return (size + most - 1) / most; };
+  const int64_t k_step = parts(k, parts(k, depth)), m_step = parts(m, parts(m, tile_rows));
+  const int64_t down = a.transposed ? 1 : a.stride, across = a.transposed ? a.stride : 1;
+  Scratch<T> packed(b.transposed || n % panel ? k_step * panel : 0);
+
+  for (int64_t p = 0; p < k; p += k_step) {
+    const int64_t deep = std::min(k_step, k - p);
+    for (int64_t j = 0; j < n; j += panel) {
+      const int64_t columns = std::min(panel, n - j);
+      const T* from = b.transposed ? b.data + j * b.stride + p : b.data + p * b.stride + j;
+      int64_t from_stride = b.stride;
+      if (b.transposed || columns < panel) {
+        T* to = packed.data();
+        if (columns < panel) std::fill_n(to, deep * panel, T(0));
+        if (b.transposed) transpose(from, columns, deep, to, b.stride, panel);
+        else
+          for (int64_t r = 0; r < deep; ++r) std::copy_n(from + r * b.stride, columns, to + r * panel);
+        from = to;
+        from_stride = panel;
+      }
+      const auto& run = columns <= vector_size<T> ? tiles<T, 1> : tiles<T, 2>;
+      for (int64_t i = 0; i < m; i += m_step) {
+        const int64_t rows = std::min(m_step, m - i);
+        const T* left = a.data + i * down + p * across;
+        T* out = c + i * c_stride + j;
+        const bool add = accumulate || p > 0;
+        if (columns == panel || columns == vector_size<T>) {
+          run[size_t(rows - 1)](deep, left, down, across, from, from_stride, out, c_stride, add);
+          continue;
+        }
+        T whole[tile_rows * panel];
+        for (int64_t r = 0; r < rows && add; ++r) {
+          std::fill_n(whole + r * panel, panel, T(0));
+          std::copy_n(out + r * c_stride, columns, whole + r * panel);
+        }
+        run[size_t(rows - 1)](deep, left, down, across, from, from_stride, whole, panel, add);
+        for (int64_t r = 0; r < rows; ++r) std::copy_n(whole + r * panel, columns, out + r * c_stride);
+      }
+    }
+  }
+}
+
+}  // namespace fathom::kernel
