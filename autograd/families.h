@@ -169,7 +169,9 @@ Tensor pointwise_of(const char* name, F f, std::tuple<Slopes...> slopes, In... i
     if (!recorded) return y;
     const Tensor none;
     const Keep<N + 1> kept{{(needed >> I & 1 ? &in : &none)..., needed >> N & 1 ? nullptr : &none}};
-    return record(name, std::move(y), kept, std::move(std::get<I>(rules))...);
+    y = record(name, std::move(y), kept, std::move(std::get<I>(rules))...);
+    static_cast<Node*>(y.history())->elementwise = true;
+    return y;
   }
   (std::index_sequence_for<In...>());
 }

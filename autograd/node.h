@@ -50,9 +50,10 @@ struct Node : History {
   const char* name;
   Shape shape;  // of the output
   Dtype dtype;
-  bool trained = false;   // leads to a leaf that wants a gradient (an anchor does not)
-  bool consumed = false;  // backward() has given back what the rules held
-  uint32_t mark = 0;      // scratch of Slice
+  bool trained = false;      // leads to a leaf that wants a gradient (an anchor does not)
+  bool consumed = false;     // backward() has given back what the rules held
+  bool elementwise = false;  // pointwise: where an input has y's shape, each y_i depends on that x_i alone
+  uint32_t mark = 0;         // scratch of Slice
   uint32_t walk = 0;
   uint64_t number = ++last_number;  // in the order of creation
   std::span<Ref<History>> inputs;
@@ -82,8 +83,9 @@ struct Node : History {
   }
 
   virtual void vjp(Tensor, Wanted, Cotangents&) {}
-  virtual Tensor jvp(Wanted) { return {}; }  // of the inputs' flows; undefined where no wanted input has one
-  void consume();                            // gives back what only the rules still hold
+  virtual Tensor jvp(Wanted) { return {}; }          // of the inputs' flows; undefined where no wanted input has one
+  virtual Tensor kept_tensor(size_t) { return {}; }  // what `record` was told to keep, checked; for the probes
+  void consume();                                    // gives back what only the rules still hold
   void check_not_consumed() const {
     if (consumed) already_consumed();
   }

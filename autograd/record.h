@@ -117,6 +117,7 @@ struct RuleNode final : Node {
     });
     return t;
   }
+  Tensor kept_tensor(size_t k) override { return k < K ? kept[k].get(*this) : Tensor(); }
 
  private:
   void give_back() override {

@@ -19,6 +19,13 @@ class Slice {
   bool reaches(size_t i) const { return reached_[i]; }
   const Node* y() const { return y_.get(); }
   const Node& x(size_t i) const { return *xs_[i]; }
+  // f(from, to, i) for each edge on the way, old to new: `from` is input i of `to`.
+  template <class F>
+  void each_edge(F f) const {
+    for (const Step& step : steps_)
+      for (size_t i = 0; i < step.node->inputs.size(); ++i)
+        if (flags_[step.flags + i]) f(*step.node->input(i), *step.node, i);
+  }
 
   // J v, forward along the tape. An undefined v is zero. The result is undefined where y depends on no x.
   Tensor jvp(std::span<const Tensor> vs) const;

@@ -1,8 +1,6 @@
 #include "fathom/probe/jacobian.h"
 
-#include <Eigen/SVD>
-#include <algorithm>
-#include <limits>
+#include <string_view>
 
 #include "fathom/autograd/recording.h"
 #include "fathom/probe/samples.h"
@@ -34,16 +32,11 @@ Slice slice_between(Node* y, Node* x) {
   return slice;
 }
 
-void check_like(const char* op, const Tensor& x, const Shape& shape, Dtype dtype) {
-  if (x.shape() != shape || x.dtype() != dtype)
-    throw Error(std::string("Jacobian: ") + op + ": a direction of shape " + to_string(x.shape()) + " and " +
-                to_string(x.dtype()) + ", not " + to_string(shape) + " and " + to_string(dtype));
-}
-
-Tensor tensor_of(const std::vector<double>& numbers, const Shape& shape) {
-  Tensor out(shape, f64);
-  std::copy(numbers.begin(), numbers.end(), out.data<double>());
-  return out;
+bool is_elementwise(const Node& node) {
+  if (node.elementwise) return true;
+  for (std::string_view name : {"add", "sub", "mul", "div"})  // with a number, or without a product
+    if (node.name == name) return true;
+  return false;
 }
 
 // Whether sample i alone is other than zero.
@@ -96,24 +89,61 @@ Shape Jacobian::per_sample(std::initializer_list<int64_t> sizes) const {
 }
 
 Tensor Jacobian::apply(const Tensor& v) const {
-  check_like("apply", v, x_shape_, x_dtype_);
+  check_direction("apply", v, x_shape_, x_dtype_);
   const NoGrad off;
   Tensor y = slice_.jvp(v.alias());
   return y.defined() ? y : kernel::full(y_shape_, 0, y_dtype_);
 }
 
 Tensor Jacobian::apply_transposed(const Tensor& u) const {
-  check_like("apply_transposed", u, y_shape_, y_dtype_);
+  check_direction("apply_transposed", u, y_shape_, y_dtype_);
   const NoGrad off;
   Tensor g = slice_.vjp(u.alias())[0];
   return g.defined() ? g : kernel::full(x_shape_, 0, x_dtype_);
 }
 
+std::optional<Jacobian::Factors> Jacobian::factors() const {
+  Node* layer = nullptr;
+  bool fits = true;
+  slice_.each_edge([&](Node& from, Node& to, size_t i) {
+    const bool elementwise = is_elementwise(to) && from.shape == to.shape;
+    const bool dense = !elementwise && !layer && i == 0 && std::string_view(to.name) == "linear";
+    fits &= elementwise || dense;  // a weight on the way is a second edge of its layer, and fits neither
+    if (dense) layer = &to;
+  });
+  if (!fits) return {};
+  const auto diagonal = [](Node* y, Node* x) {
+    if (y == x) return Tensor();
+    const NoGrad off;
+    return contiguous_of(Slice(y, std::span<Node* const>(&x, 1)).jvp(kernel::full(x->shape, 1, x->dtype)));
+  };
+  Node *y = const_cast<Node*>(slice_.y()), *x = const_cast<Node*>(&slice_.x(0));
+  if (!layer) return Factors{diagonal(y, x), {}, {}};
+  Node* const ends[] = {layer, x};
+  if (layer != y && Slice(y, ends, Slice::Beyond::cut).reaches(1)) return {};  // a way around it
+  return Factors{diagonal(y, layer), contiguous_of(layer->kept_tensor(1)), diagonal(layer->input(0), x)};
+}
+
 Tensor Jacobian::matrix() const {
+  Tensor matrix(per_sample({outputs_, inputs_}), y_dtype_);
+  const std::optional<Factors> known = factors();
+  if (known && known->weight.defined() && known->weight.shape() == Shape{outputs_, inputs_}) {
+    visit_floating("Jacobian", y_dtype_, [&]<class T>(T) {
+      const T *after = known->after.defined() ? known->after.data<T>() : nullptr,
+              *before = known->before.defined() ? known->before.data<T>() : nullptr, *w = known->weight.data<T>();
+      T* to = matrix.data<T>();
+      for (int64_t i = 0; i < batch_; ++i)
+        for (int64_t o = 0; o < outputs_; ++o) {
+          const T factor = after ? after[i * outputs_ + o] : 1;
+          for (int64_t k = 0; k < inputs_; ++k, ++to) *to = factor * w[o * inputs_ + k];
+          for (int64_t k = 0; before && k < inputs_; ++k) to[k - inputs_] *= before[i * inputs_ + k];
+        }
+    });
+    return matrix;
+  }
   const Layout in(x_shape_, axis_), out(y_shape_, axis_);
   const bool by_rows = outputs_ <= inputs_;
   const Layout &from = by_rows ? out : in, &to = by_rows ? in : out;
-  Tensor matrix(per_sample({outputs_, inputs_}), y_dtype_);
   visit_floating("Jacobian", by_rows ? y_dtype_ : x_dtype_, [&]<class From>(From) {
     visit_floating("Jacobian", by_rows ? x_dtype_ : y_dtype_, [&]<class To>(To) {
       visit_floating("Jacobian", y_dtype_, [&]<class M>(M) {
@@ -131,153 +161,6 @@ Tensor Jacobian::matrix() const {
     });
   });
   return matrix;
-}
-
-Tensor Jacobian::singular_values() const {
-  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  const Tensor matrices = kernel::clone(matrix());
-  const int64_t n = std::min(outputs_, inputs_);
-  Tensor values(per_sample({n}), f64);
-  visit_floating("Jacobian", matrices.dtype(), [&]<class T>(T) {
-    for (int64_t i = 0; i < batch_; ++i) {
-      const T* numbers = matrices.data<T>() + i * outputs_ * inputs_;
-      double* to = values.data<double>() + i * n;
-      const Matrix m = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
-                           numbers, outputs_, inputs_)
-                           .template cast<double>();
-      Eigen::Map<Eigen::VectorXd> out(to, n);
-      if (!m.allFinite()) out.setConstant(NAN);
-      else if (n > 16) out = Eigen::BDCSVD<Matrix>(m).singularValues();
-      else if (n > 0) out = Eigen::JacobiSVD<Matrix>(m).singularValues();
-    }
-  });
-  return values;
-}
-
-Tensor Jacobian::condition() const {
-  const Tensor values = singular_values();
-  const int64_t n = std::min(outputs_, inputs_);
-  if (n == 0) throw Error("Jacobian: condition: the Jacobian is empty, " + to_string(per_sample({outputs_, inputs_})));
-  Tensor out(per_sample({}), f64);
-  for (int64_t i = 0; i < batch_; ++i) {
-    const double* s = values.data<double>() + i * n;
-    out.data<double>()[i] = s[n - 1] == 0 ? std::numeric_limits<double>::infinity() : s[0] / s[n - 1];
-  }
-  return out;
-}
-
-Sigma Jacobian::sigma_max(const SigmaOptions& options) const {
-  if (options.iterations < 1)
-    throw Error("Jacobian: sigma_max: " + std::to_string(options.iterations) + " iterations, at least 1 is needed");
-  Tensor v;
-  if (options.start.defined()) {
-    check_like("sigma_max", options.start, x_shape_, x_dtype_);
-    v = kernel::clone(options.start);
-  } else {
-    v = kernel::full(x_shape_, 0, x_dtype_);
-    for (int64_t i = 0; i < batch_; ++i) draw_direction(v, axis_, i, rng_);
-  }
-  // What has no direction (a zero, a NaN) gets a random one.
-  const auto normalise = [&](std::vector<double>& norms) {
-    for (size_t i = 0; i < norms.size(); ++i)
-      if (!(norms[i] > 0 && std::isfinite(norms[i]))) {
-        draw_direction(v, axis_, int64_t(i), rng_);
-        norms[i] = 1;
-      }
-    divide_samples(v, axis_, norms);
-  };
-  if (options.start.defined()) {
-    std::vector<double> norms = norms_of(v, axis_);
-    normalise(norms);
-  }
-  std::vector<double> sigma(size_t(batch_), 0.0), residual(size_t(batch_), 0.0);
-  Sigma result;
-  for (bool done = inputs_ == 0 || outputs_ == 0; !done;) {
-    Tensor u = apply(v);
-    if (!u.owned()) u = kernel::clone(u);
-    std::vector<double> stretch = norms_of(u, axis_), divisors = stretch;
-    for (double& d : divisors)
-      if (!(d > 0 && std::isfinite(d))) d = 1;
-    divide_samples(u, axis_, divisors);
-    Tensor w = apply_transposed(u);
-    if (!w.owned()) w = kernel::clone(w);
-    std::vector<double> back = norms_of(w, axis_);
-    done = ++result.iterations >= options.iterations;
-    bool converged = true;
-    for (size_t i = 0; i < back.size(); ++i) {
-      const bool good = stretch[i] > 0 && std::isfinite(stretch[i]);
-      sigma[i] = good ? back[i] : stretch[i];
-      residual[i] = good ? 0 : stretch[i];
-      if (!good) back[i] = 0;
-    }
-    const Layout layout(x_shape_, axis_);
-    visit_floating("Jacobian", x_dtype_, [&]<class T>(T) {
-      const T *to = w.data<T>(), *from = v.data<T>();
-      for (int64_t i = 0; i < batch_; ++i) {
-        const double s = stretch[size_t(i)];
-        if (!(s > 0 && std::isfinite(s))) continue;
-        double sum = 0;  // of squares, in units of s
-        const double scale = 1 / s;
-        layout.pieces(i, [&](int64_t first, int64_t n) {
-          const T *a = to + first, *b = from + first;
-#pragma omp simd reduction(+ : sum)
-          for (int64_t k = 0; k < n; ++k) {
-            const double part = double(a[k]) * scale - double(b[k]);
-            sum += part * part;
-          }
-        });
-        residual[size_t(i)] = std::sqrt(sum) * s;
-        converged &= !(residual[size_t(i)] > options.tolerance * s);  // a NaN is not waited for
-      }
-    });
-    done |= converged;
-    v = std::move(w);
-    normalise(back);
-  }
-  result.sigma = tensor_of(sigma, per_sample({}));
-  result.residual = tensor_of(residual, per_sample({}));
-  result.direction = std::move(v);
-  return result;
-}
-
-Estimate Jacobian::frobenius(const FrobeniusOptions& options) const {
-  const size_t n = size_t(batch_);
-  std::vector<double> value(n), error(n, 0.0);
-  if (std::min(outputs_, inputs_) <= options.exact_below) {
-    const Tensor m = matrix();
-    visit_floating("Jacobian", m.dtype(), [&]<class T>(T) {
-      const int64_t size = outputs_ * inputs_;
-      for (int64_t i = 0; i < batch_; ++i)
-        value[size_t(i)] = scaled_norm(m.data<T>() + i * size, [&](auto f) { f(int64_t{0}, size); });
-    });
-    if (options.squared)
-      for (double& x : value) x *= x;
-    return {tensor_of(value, per_sample({})), tensor_of(error, per_sample({}))};
-  }
-  const int64_t probes = options.probes;
-  if (probes < 1) throw Error("Jacobian: frobenius: " + std::to_string(probes) + " probes, at least 1 is needed");
-  std::vector<double> scale(n), sum(n, 0.0), squares(n, 0.0);  // in units of the first probe's square
-  Tensor u(y_shape_, y_dtype_);
-  for (int64_t p = 0; p < probes; ++p) {
-    fill_signs(u, rng_);
-    const std::vector<double> norms = norms_of(apply_transposed(u), axis_);
-    for (size_t i = 0; i < n; ++i) {
-      if (scale[i] == 0) scale[i] = norms[i];
-      const double part = scale[i] == 0 ? 0 : norms[i] / scale[i];
-      sum[i] += part * part;
-      squares[i] += part * part * part * part;
-    }
-  }
-  for (size_t i = 0; i < n; ++i) {
-    const double m = double(probes), mean = sum[i] / m;
-    // The variance of one probe is at most 2 tr(J^T J)^2.
-    const double spread =
-        probes > 1 ? std::sqrt(std::max(0.0, squares[i] / m - mean * mean) / (m - 1)) : std::sqrt(2.0) * mean;
-    const double root = std::sqrt(mean);
-    value[i] = options.squared ? scale[i] * scale[i] * mean : scale[i] * root;
-    error[i] = options.squared ? scale[i] * scale[i] * spread : root == 0 ? 0 : scale[i] * spread / (2 * root);
-  }
-  return {tensor_of(value, per_sample({})), tensor_of(error, per_sample({}))};
 }
 
 }  // namespace fathom::probe

@@ -7,7 +7,10 @@
 //      `coupled`.
 //   3. Nothing is recorded, and the default random numbers are left alone.
 #pragma once
+#include <optional>
+
 #include "fathom/autograd/slice.h"
+#include "fathom/probe/estimate.h"
 #include "fathom/tensor/random.h"
 
 namespace fathom::probe {
@@ -24,31 +27,33 @@ struct JacobianOptions {
   uint64_t seed = 0;  // of the directions drawn here
 };
 
+enum class SigmaMethod {
+  chosen,   // power from a start, else lanczos
+  lanczos,  // Golub-Kahan-Lanczos bidiagonalisation: for a small gap
+  power
+};
 struct SigmaOptions {
   int64_t iterations = 200;  // at most; each is one product with J and one with its transpose
-  double tolerance = 1e-4;   // done when each sample's residual is at most this part of its sigma
-  Tensor start = {};         // directions of x's shape; undefined: random. A `direction` from before is a warm start
-};
-
-// Of each sample: (batch), or rank 0 where there is no batch.
-struct Sigma {
-  Tensor sigma;      // f64; a lower bound of the largest singular value (but for rounding)
-  Tensor residual;   // f64; |J^T u - s v| for s = |J v|, u = J v / s. A singular value lies within it of s, and
-                     // sigma^2 = s^2 + residual^2
-  Tensor direction;  // of x's shape; each sample's is of norm 1 and finite: the next call's `start`
-  int64_t iterations = 0;
+  double tolerance = 1e-4;  // done when each sample's error, estimated from its residual r, is at most this part of its
+                            // sigma: by r for power; by min(r, r^2 / gap), the gap to the second value, for lanczos
+  Tensor start = {};        // directions of x's shape; undefined: random. A `direction` from before is a warm start
+  SigmaMethod method = SigmaMethod::chosen;
+  bool upper = true;    // find an upper bound
+  double noise = 1e-3;  // so much of a random direction is added to a start: the upper bound lives on it. Needs another
+                        // `seed` than the start came from; 0: none, and only the bound by the Frobenius norm is left
 };
 
 struct FrobeniusOptions {
-  int64_t exact_below = 32;  // exact when the smaller side of a sample's Jacobian is at most this
+  int64_t exact_below = 32;  // exact, if no formula is, when the smaller side of a sample's Jacobian is at most this
   int64_t probes = 16;       // else estimated from so many random directions
   bool squared = false;      // of the squared norm instead
+  Tensor sigma_upper = {};   // (batch): upper bounds of the largest singular values, which narrow the interval
 };
 
-// Of each sample: (batch) f64, or rank 0 where there is no batch.
-struct Estimate {
-  Tensor value;
-  Tensor standard_error;  // zero when exact; of one probe alone, the bound that holds for any matrix
+struct SpectrumOptions {
+  int64_t exact_below = 512;  // all values when the smaller side of a sample's Jacobian is at most this
+  int64_t top = 8;            // else so many
+  int64_t iterations = 0;     // of Golub-Kahan-Lanczos for those; 0: 3 top + 16
 };
 
 class Jacobian {
@@ -76,12 +81,31 @@ class Jacobian {
   Tensor singular_values() const;
   // The largest over the smallest of them: f64 (batch) or rank 0; infinite where the smallest is 0.
   Tensor condition() const;
-  // The largest one, by power iteration on J^T J, each sample for itself.
+  // The largest one, each sample for itself. Upper bounds come from a random start, which with probability 1 - 1e-6 has
+  // a part along the wanted direction (Hochstenbach, "Probabilistic upper bounds for the matrix two-norm", 2013), or
+  // from the Frobenius norm where that is known exactly.
   Sigma sigma_max(const SigmaOptions& options = {}) const;
-  // The root of the sum of squares. Estimated: E |J^T u|^2 over random signs u (Hutchinson 1990).
+  // The root of the sum of squares. Exact by formula for a linear layer between elementwise ops; estimated:
+  // E |J^T u|^2 over random directions u (Hutchinson 1990).
   Estimate frobenius(const FrobeniusOptions& options = {}) const;
+  Spectrum spectrum(const SpectrumOptions& options = {}) const;
 
  private:
+  // J = diag(after) W diag(before) for each row of numbers along the last axis: what lies between x and y is one linear
+  // layer and elementwise ops. An undefined factor is 1.
+  struct Factors {
+    Tensor after, weight, before;
+  };
+  std::optional<Factors> factors() const;
+  std::optional<std::vector<double>> norms_by_formula() const;  // Frobenius norms
+  Sigma sigma_of_diagonal(const Tensor& diagonal) const;
+  Sigma sigma_by_power(const SigmaOptions& options) const;
+  Sigma sigma_by_lanczos(const SigmaOptions& options) const;
+  void bound_by_frobenius(Sigma& sigma) const;
+  // Where a power iteration starts, each sample's direction of norm 1; `part` is how much of it is random.
+  Tensor start_of(const SigmaOptions& options, double& part) const;
+  friend class Lanczos;
+
   bool some_sample_reaches_another();
   Shape per_sample(std::initializer_list<int64_t> sizes) const;  // with the batch before them, where there is one
 

@@ -262,7 +262,8 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, bool training, int64
   const bool warm = direction.defined() && direction.shape() == x.shape && direction.dtype() == x.dtype;
   Sigma sigmas = jacobian.sigma_max({.iterations = warm ? options.power_steps : options.cold_steps,
                                      .tolerance = 1e-3,
-                                     .start = warm ? std::move(direction) : Tensor()});
+                                     .start = warm ? std::move(direction) : Tensor(),
+                                     .upper = false});
   direction = std::move(sigmas.direction);
   std::vector<double> sigma = sigmas.sigma.to_vector(), residual = sigmas.residual.to_vector();
   std::vector<double> squares =

@@ -1,5 +1,7 @@
 // Numbers of a batch, sample by sample. Internal to the probes.
 #pragma once
+#include <algorithm>  // copy
+#include <chrono>
 #include <cmath>
 #include <vector>
 
@@ -7,6 +9,14 @@
 #include "fathom/tensor/random.h"
 
 namespace fathom::probe {
+
+class Timer {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
 
 // Where the samples of a contiguous tensor lie: sample i is `outer` pieces of `inner` numbers, `batch * inner` apart.
 struct Layout {
@@ -23,6 +33,19 @@ struct Layout {
     for (int64_t o = 0; o < outer; ++o) f((o * batch + i) * inner, inner);
   }
 };
+
+inline void check_direction(const char* op, const Tensor& x, const Shape& shape, Dtype dtype) {
+  if (x.shape() != shape || x.dtype() != dtype)
+    throw Error(std::string("Jacobian: ") + op + ": a direction of shape " + to_string(x.shape()) + " and " +
+                to_string(x.dtype()) + ", not " + to_string(shape) + " and " + to_string(dtype));
+}
+
+// f64, of these numbers.
+inline Tensor tensor_of(const std::vector<double>& numbers, const Shape& shape) {
+  Tensor out(shape, f64);
+  std::copy(numbers.begin(), numbers.end(), out.data<double>());
+  return out;
+}
 
 inline Tensor contiguous_of(Tensor x) { return x.is_contiguous() ? x : kernel::clone(x); }
 
@@ -94,6 +117,28 @@ inline void divide_samples(const Tensor& x, int axis, const std::vector<double>&
   });
 }
 
+// The samples of x as rows (batch, size) in double, and the other way.
+inline void to_rows(const Tensor& tensor, int axis, double* rows) {
+  const Tensor x = contiguous_of(tensor);
+  const Layout layout(x.shape(), axis);
+  visit_floating("probe", x.dtype(), [&]<class T>(T) {
+    for (int64_t i = 0; i < layout.batch; ++i)
+      layout.pieces(i, [&](int64_t first, int64_t n) { rows = std::copy_n(x.data<T>() + first, n, rows); });
+  });
+}
+inline Tensor from_rows(const double* rows, const Shape& shape, Dtype dtype, int axis) {
+  Tensor x(shape, dtype);
+  const Layout layout(shape, axis);
+  visit_floating("probe", dtype, [&]<class T>(T) {
+    for (int64_t i = 0; i < layout.batch; ++i)
+      layout.pieces(i, [&](int64_t first, int64_t n) {
+        T* to = x.data<T>() + first;
+        for (int64_t k = 0; k < n; ++k) to[k] = T(*rows++);
+      });
+  });
+  return x;
+}
+
 // A random direction of norm 1 in place of sample i.
 inline void draw_direction(const Tensor& x, int axis, int64_t i, Rng& rng) {
   const Layout layout(x.shape(), axis);
@@ -111,17 +156,6 @@ inline void draw_direction(const Tensor& x, int axis, int64_t i, Rng& rng) {
     layout.pieces(i, [&](int64_t first, int64_t n) {
       for (int64_t k = first; k < first + n; ++k) numbers[k] = T(double(numbers[k]) / norm);
     });
-  });
-}
-
-// 1 or -1, equally likely.
-inline void fill_signs(const Tensor& x, Rng& rng) {
-  visit_floating("probe", x.dtype(), [&]<class T>(T) {
-    T* numbers = x.data<T>();
-    for (int64_t k = 0, n = x.numel(); k < n; k += 64) {
-      uint64_t bits = rng.draw();
-      for (int64_t j = k; j < n && j < k + 64; ++j, bits >>= 1) numbers[j] = bits & 1 ? T(1) : T(-1);
-    }
   });
 }
 

@@ -1,0 +1,138 @@
+#include "fathom/probe/jacobian.h"
+#include "fathom/probe/samples.h"
+#include "fathom/tensor/kernels/gemm.h"
+#include "fathom/tensor/kernels/reduce.h"
+
+namespace fathom::probe {
+namespace {
+
+// Where exp(m / 2 (1 - q + log q)) is `chance`, below 1 or above: Chernoff's bound says that the mean of m squares
+// |J^T u|^2, u random directions, lies below q |J|^2, or above it, with that probability at most. J of rank 1 is the
+// worst case, since prod(1 + c l) >= 1 + c sum(l); if no sigma^2 exceeds a part r of |J|^2, m / r takes m's place.
+double extreme(double m, double chance, bool below) {
+  const double target = -2 * std::log(chance) / m;  // q - 1 - log q
+  double low = below ? std::exp(-1 - target) : 1, high = below ? 1 : 2 * (1 + target) + 2;
+  for (int k = 0; k < 100; ++k) {
+    const double q = (low + high) / 2;
+    ((q - 1 - std::log(q) > target) == below ? low : high) = q;
+  }
+  return below ? low : high;
+}
+
+}  // namespace
+
+std::optional<std::vector<double>> Jacobian::norms_by_formula() const {
+  const std::optional<Factors> known = factors();
+  if (!known) return {};
+  const auto& [after, weight, before] = *known;
+  if (!weight.defined()) {
+    if (!after.defined()) return {};
+    return norms_of(after, axis_);
+  }
+  std::vector<double> sums(size_t(batch_), 0.0);
+  if (axis_ >= 0 && axis_ == x_shape_.rank - 1) return {};  // samples lie across the rows
+  const int64_t out = weight.shape()[0], in = weight.shape()[1], rows = in ? x_shape_.numel() / in : 0;
+  int64_t inner = 1;  // rows from one sample to the next
+  for (int d = axis_ + 1; axis_ >= 0 && d + 1 < x_shape_.rank; ++d) inner *= x_shape_[d];
+  visit_floating("Jacobian", weight.dtype(), [&]<class T>(T) {
+    const T *w = weight.data<T>(), *a = after.defined() ? after.data<T>() : nullptr,
+            *b = before.defined() ? before.data<T>() : nullptr;
+    std::vector<double> norms(size_t(b ? rows * out : out));  // squares of W's rows, times before
+    if (b) {
+      std::vector<double> ww(size_t(out * in)), bb(size_t(rows * in));
+      for (size_t k = 0; k < ww.size(); ++k) ww[k] = double(w[k]) * double(w[k]);
+      for (size_t k = 0; k < bb.size(); ++k) bb[k] = double(b[k]) * double(b[k]);
+      kernel::gemm<double>(rows, out, in, {bb.data(), in}, {ww.data(), in, true}, norms.data());
+    } else {
+      for (int64_t o = 0; o < out; ++o) norms[size_t(o)] = kernel::sum_of_squares(w + o * in, in);
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      const double* n = norms.data() + (b ? r * out : 0);
+      double sum = 0;
+      if (a)
+#pragma omp simd reduction(+ : sum)
+        for (int64_t o = 0; o < out; ++o) sum += double(a[r * out + o]) * double(a[r * out + o]) * n[o];
+      else
+        for (int64_t o = 0; o < out; ++o) sum += n[o];
+      sums[size_t(r / inner % batch_)] += sum;
+    }
+  });
+  for (double& s : sums) {
+    if (!(s > 1e-250 && s < 1e250)) return {};  // out of range, or not finite
+    s = std::sqrt(s);
+  }
+  return sums;
+}
+
+Estimate Jacobian::frobenius(const FrobeniusOptions& options) const {
+  const Timer timer;
+  const size_t n = size_t(batch_);
+  if (options.probes < 1)
+    throw Error("Jacobian: frobenius: " + std::to_string(options.probes) + " probes, at least 1 is needed");
+  if (options.sigma_upper.defined() &&
+      (options.sigma_upper.shape() != per_sample({}) || options.sigma_upper.dtype() != f64))
+    throw Error("Jacobian: frobenius: sigma_upper of shape " + to_string(options.sigma_upper.shape()) + " and " +
+                to_string(options.sigma_upper.dtype()) + ", not " + to_string(per_sample({})) + " and f64");
+  Estimate result;
+  const auto scaled = [&](double x, double scale) {  // of a norm relative to a scale that its square may not have
+    return options.squared ? scale * scale * x * x : scale * x;
+  };
+  std::vector<double> value(n), error(n, 0.0), lower(n), upper(n);
+  if (const auto known = norms_by_formula()) {
+    for (size_t i = 0; i < n; ++i) value[i] = scaled(1, (*known)[i]);
+    lower = upper = value;
+    result.method = "formula";
+  } else if (std::min(outputs_, inputs_) <= options.exact_below) {
+    const Tensor m = matrix();
+    visit_floating("Jacobian", m.dtype(), [&]<class T>(T) {
+      const int64_t size = outputs_ * inputs_;
+      for (int64_t i = 0; i < batch_; ++i)
+        value[size_t(i)] = scaled(1, scaled_norm(m.data<T>() + i * size, [&](auto f) { f(int64_t{0}, size); }));
+    });
+    lower = upper = value;
+    result.method = "matrix";
+  } else {
+    const double m = double(options.probes), root = std::sqrt(double(outputs_));
+    std::vector<double> scale(n), sum(n, 0.0), squares(n, 0.0);  // in units of the first probe's square
+    const Tensor u(y_shape_, y_dtype_);
+    for (int64_t p = 0; p < options.probes; ++p) {
+      for (int64_t i = 0; i < batch_; ++i) draw_direction(u, axis_, i, rng_);
+      const std::vector<double> norms = norms_of(apply_transposed(u), axis_);
+      for (size_t i = 0; i < n; ++i) {
+        if (scale[i] == 0) scale[i] = norms[i] * root;
+        const double part = scale[i] == 0 ? 0 : norms[i] * root / scale[i];
+        sum[i] += part * part;
+        squares[i] += part * part * part * part;
+      }
+    }
+    for (size_t i = 0; i < n; ++i) {
+      const double mean = sum[i] / m;
+      // The variance of one probe is at most 2 tr(J^T J)^2.
+      const double spread =
+          options.probes > 1 ? std::sqrt(std::max(0.0, squares[i] / m - mean * mean) / (m - 1)) : std::sqrt(2.0) * mean;
+      double low = mean / extreme(m, chance_of_error / 8, false), high = mean / extreme(m, chance_of_error / 8, true);
+      if (options.sigma_upper.defined() && scale[i] > 0)
+        for (int k = 0; k < 20; ++k) {  // no sigma^2 exceeds a part r of what the square is at least
+          const double s = options.sigma_upper.data<double>()[i] / scale[i], r = s * s / low;
+          if (!(r < 1)) break;
+          low = std::max(low, mean / extreme(m / r, chance_of_error / 8, false));
+          high = std::min(high, mean / extreme(m / r, chance_of_error / 8, true));
+        }
+      value[i] = scaled(std::sqrt(mean), scale[i]);
+      lower[i] = scaled(std::sqrt(low), scale[i]), upper[i] = scaled(std::sqrt(high), scale[i]);
+      error[i] = options.squared ? scale[i] * scale[i] * spread
+                 : mean == 0     ? 0
+                                 : scale[i] * spread / (2 * std::sqrt(mean));
+    }
+    result.method = "hutchinson";
+    result.confidence = 1 - chance_of_error;
+  }
+  result.value = tensor_of(value, per_sample({}));
+  result.standard_error = tensor_of(error, per_sample({}));
+  result.lower = tensor_of(lower, per_sample({}));
+  result.upper = tensor_of(upper, per_sample({}));
+  result.seconds = timer.seconds();
+  return result;
+}
+
+}  // namespace fathom::probe

@@ -1,0 +1,141 @@
+#include <limits>
+
+#include "fathom/probe/jacobian.h"
+#include "fathom/probe/lanczos.h"
+#include "fathom/probe/samples.h"
+#include "fathom/tensor/kernels/lapack.h"
+#include "fathom/tensor/parallel.h"
+
+namespace fathom::probe {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// Of a matrix (rows, columns) of numbers; NaN where it is not finite.
+template <class T>
+void singular_values_of(const T* numbers, int64_t rows, int64_t columns, double* values) {
+  std::vector<double> m(numbers, numbers + rows * columns);
+  if (std::all_of(m.begin(), m.end(), [](double x) { return std::isfinite(x); }))
+    kernel::singular_values(rows, columns, m.data(), values);
+  else std::fill_n(values, std::min(rows, columns), NAN);
+}
+
+// Of each matrix of a batch.
+void singular_values_of(const Tensor& matrices, int64_t batch, int64_t rows, int64_t columns, double* values) {
+  visit_floating("Jacobian", matrices.dtype(), [&]<class T>(T) {
+    parallel(batch, rows * columns < 64 ? 64 : 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        singular_values_of(matrices.data<T>() + i * rows * columns, rows, columns,
+                           values + i * std::min(rows, columns));
+    });
+  });
+}
+
+double ratio(double largest, double smallest) { return smallest == 0 ? infinity : largest / smallest; }
+
+// The rows of (rows, columns) that hold something other than zeros.
+double active_rows_of(const Tensor& matrices, int64_t i, int64_t rows, int64_t columns) {
+  return visit_floating("Jacobian", matrices.dtype(), [&]<class T>(T) {
+    const T* m = matrices.data<T>() + i * rows * columns;
+    int64_t active = 0;
+    for (int64_t r = 0; r < rows; ++r)
+      active += std::any_of(m + r * columns, m + (r + 1) * columns, [](T x) { return x != 0; });
+    return double(active);
+  });
+}
+
+}  // namespace
+
+Tensor Jacobian::singular_values() const {
+  const Tensor matrices = matrix();
+  const Tensor values(per_sample({std::min(outputs_, inputs_)}), f64);
+  singular_values_of(matrices, batch_, outputs_, inputs_, values.data<double>());
+  return values;
+}
+
+Tensor Jacobian::condition() const {
+  const Tensor values = singular_values();
+  const int64_t n = std::min(outputs_, inputs_);
+  if (n == 0) throw Error("Jacobian: condition: the Jacobian is empty, " + to_string(per_sample({outputs_, inputs_})));
+  Tensor out(per_sample({}), f64);
+  for (int64_t i = 0; i < batch_; ++i) {
+    const double* s = values.data<double>() + i * n;
+    out.data<double>()[i] = ratio(s[0], s[n - 1]);
+  }
+  return out;
+}
+
+Spectrum Jacobian::spectrum(const SpectrumOptions& options) const {
+  const Timer timer;
+  const int64_t all = std::min(outputs_, inputs_);
+  if (all == 0) throw Error("Jacobian: spectrum: the Jacobian is empty, " + to_string(per_sample({outputs_, inputs_})));
+  if (options.top < 1)
+    throw Error("Jacobian: spectrum: top is " + std::to_string(options.top) + ", at least 1 is needed");
+  Spectrum result;
+  result.complete = all <= std::max(options.exact_below, options.top);
+  const int64_t count = result.complete ? all : options.top;
+  for (Tensor* each : {&result.values, &result.residuals, &result.upper})
+    *each = kernel::full(per_sample({count}), 0, f64);
+  Tensor* const numbers[] = {&result.sigma_min,   &result.active_rows,      &result.sigma_min_active,
+                             &result.condition,   &result.condition_active, &result.frobenius,
+                             &result.stable_rank, &result.effective_rank};
+  for (Tensor* each : numbers) *each = kernel::full(per_sample({}), NAN, f64);
+  double* values = result.values.data<double>();
+
+  if (result.complete) {
+    const Tensor matrices = matrix();
+    singular_values_of(matrices, batch_, outputs_, inputs_, values);
+    result.upper = result.values;
+    result.method = "svd";
+    for (int64_t i = 0; i < batch_; ++i) {
+      const double* s = values + i * all;
+      const double active = active_rows_of(matrices, i, outputs_, inputs_);
+      double sum = 0, entropy = 0;
+      for (int64_t k = 0; k < all; ++k) sum += s[k];
+      for (int64_t k = 0; k < all; ++k)
+        if (const double p = s[k] / sum; p > 0) entropy -= p * std::log(p);
+      result.active_rows.data<double>()[i] = active;
+      result.sigma_min.data<double>()[i] = s[all - 1];
+      result.condition.data<double>()[i] = ratio(s[0], s[all - 1]);
+      if (active > 0) {
+        const double smallest = s[std::min(int64_t(active), inputs_) - 1];
+        result.sigma_min_active.data<double>()[i] = smallest;
+        result.condition_active.data<double>()[i] = ratio(s[0], smallest);
+      }
+      result.frobenius.data<double>()[i] = scaled_norm(s, [&](auto f) { f(int64_t{0}, all); });
+      result.effective_rank.data<double>()[i] = std::isnan(sum) ? NAN : sum > 0 ? std::exp(entropy) : 0;
+    }
+  } else {
+    double part;
+    Lanczos lanczos(*this, start_of({}, part), rng_);
+    const int64_t steps = options.iterations > 0 ? options.iterations : 3 * count + 16;
+    while (lanczos.steps() < std::max(steps, count) && !lanczos.exhausted()) lanczos.step();
+    const std::optional<std::vector<double>> norms = norms_by_formula();
+    result.frobenius = frobenius({.exact_below = 0}).value;
+    for (int64_t i = 0; i < batch_; ++i) {
+      const Lanczos::Ritz found = lanczos.ritz(i);
+      const bool finite = std::isfinite(found.values[0]);
+      const double upper = lanczos.upper(i, found.values[0], least_part(inputs_));
+      double left = norms ? (*norms)[size_t(i)] * (*norms)[size_t(i)]
+                          : infinity;  // of the sum of squares, for this value and the next
+      for (int64_t k = 0; k < count; ++k) {
+        const double s = found.values[finite ? size_t(k) : 0];
+        values[i * count + k] = s;
+        result.residuals.data<double>()[i * count + k] = found.residuals[finite ? size_t(k) : 0];
+        result.upper.data<double>()[i * count + k] = std::max(s, std::min(upper, std::sqrt(std::max(left, 0.0))));
+        left -= s * s;
+      }
+      result.condition.data<double>()[i] = ratio(values[i * count], values[i * count + count - 1]);
+    }
+    result.method = "lanczos";
+    result.confidence = 1 - chance_of_error;
+  }
+  for (int64_t i = 0; i < batch_; ++i) {
+    const double r = result.frobenius.data<double>()[i] / values[i * count];
+    result.stable_rank.data<double>()[i] = values[i * count] == 0 ? 0 : r * r;
+  }
+  result.seconds = timer.seconds();
+  return result;
+}
+
+}  // namespace fathom::probe
