@@ -166,7 +166,7 @@ struct Transformer {
   }
 };
 
-// The largest singular value of tanh(linear)'s Jacobian: a vector-Jacobian product for each row, then an SVD.
+// The singular values of tanh(linear)'s Jacobian: a vector-Jacobian product for each row, then an SVD.
 struct LayerJacobian {
   int64_t width;
   nn::Linear layer{width, width};
@@ -213,6 +213,8 @@ int main(int argc, char** argv) {
             [] { return training<optim::SGD>(Recurrent(nn::LSTM(2, 128), 100, 128), true); });
   for (const TransformerSize& size : {TransformerSize{64, 32, 8, 4}, TransformerSize{256, 128, 8, 4}})
     cases.run(size.name() + "_adamw", [=] { return training<optim::AdamW>(Transformer(size), true); });
-  for (int width : {64, 256})
-    cases.run("layer_jacobian_sigma_max_w" + std::to_string(width), [=] { return LayerJacobian(width); });
+  for (const char* what : {"sigma_max", "spectrum"})  // the same work
+    for (int width : {64, 256})
+      cases.run(std::string("layer_jacobian_") + what + "_w" + std::to_string(width),
+                [=] { return LayerJacobian(width); });
 }
