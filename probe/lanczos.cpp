@@ -34,6 +34,8 @@ Lanczos::Lanczos(const Jacobian& jacobian, const Tensor& start, Rng& rng)
       v_(size_t(batch_ * in_)),
       size_(size_t(batch_), 0.0),
       not_finite_(size_t(batch_), 0.0) {
+  v_.reserve(17 * v_.size());
+  u_.reserve(size_t(16 * batch_ * out_));
   to_rows(start, jacobian.axis_, v_.data());
 }
 
@@ -41,7 +43,7 @@ bool Lanczos::exhausted() const { return steps_ > std::min(in_, out_); }
 
 // w without its parts along `count` rows of the basis, and of norm 1; where next to nothing is left of it, `size` being
 // what is much, norm is 0 and w a random direction beyond the basis, or 0 where there is none.
-void Lanczos::complete(double* w, int64_t i, double& length, double size, const std::vector<double>& basis,
+void Lanczos::complete(double* w, int64_t i, double& length, double size, const pool::vector<double>& basis,
                        int64_t count, int64_t n) {
   const auto row = [&](int64_t j) { return basis.data() + (j * batch_ + i) * n; };
   const auto clean = [&] {
@@ -125,7 +127,7 @@ Lanczos::Top Lanczos::top(int64_t i) const {
   if (size_[size_t(i)] == 0) return {0, 0, {}};
   // x - B^T B = L D L^T, D (j) = x - diagonal (j) - off (j - 1)^2 / D (j - 1): all positive iff x is above.
   const size_t k = size_t(steps_);
-  std::vector<double> diagonal(k), off(k), d(k), y(k, 1.0);
+  pool::vector<double> diagonal(k), off(k), d(k), y(k, 1.0);
   double low = 0, high = 0;
   for (size_t j = 0; j < k; ++j) {
     const double a = alpha(int64_t(j), i), b = j ? beta(int64_t(j) - 1, i) : 0;
@@ -180,10 +182,10 @@ double Lanczos::upper(int64_t i, double sigma, double part) const {
 }
 
 Tensor Lanczos::directions(const std::vector<Top>& tops) const {
-  std::vector<double> rows(size_t(batch_ * in_), 0.0);
+  pool::vector<double> rows(size_t(batch_ * in_), 0.0);
   for (int64_t i = 0; i < batch_; ++i) {
     double* to = rows.data() + i * in_;
-    const std::vector<double>& right = tops[size_t(i)].right;
+    const pool::vector<double>& right = tops[size_t(i)].right;
     for (size_t j = 0; j < right.size(); ++j) subtract(-right[j], v_.data() + (int64_t(j) * batch_ + i) * in_, to, in_);
     const double length = norm(to, in_);
     if (length > 0) divide(to, length, in_);

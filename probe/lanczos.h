@@ -26,7 +26,7 @@ class Lanczos {
   // The largest alone, in far less time; `right` is its right singular vector of B.
   struct Top {
     double sigma, residual;
-    std::vector<double> right;
+    pool::vector<double> right;
   };
   Top top(int64_t i) const;
 
@@ -43,17 +43,17 @@ class Lanczos {
  private:
   double alpha(int64_t j, int64_t i) const { return alpha_[size_t(j * batch_ + i)] / size_[size_t(i)]; }
   double beta(int64_t j, int64_t i) const { return beta_[size_t(j * batch_ + i)] / size_[size_t(i)]; }
-  void complete(double* w, int64_t i, double& norm, double size, const std::vector<double>& basis, int64_t count,
+  void complete(double* w, int64_t i, double& norm, double size, const pool::vector<double>& basis, int64_t count,
                 int64_t n);
 
   const Jacobian& jacobian_;
   Rng& rng_;
   int64_t batch_, in_, out_, steps_ = 0;
   double eps_;
-  std::vector<double> v_, u_;         // (steps + 1, batch, in), (steps, batch, out)
-  std::vector<double> alpha_, beta_;  // (steps, batch)
-  std::vector<double> size_;          // (batch): the largest alpha or beta yet
-  std::vector<double> not_finite_;    // (batch): zero, or what came
+  pool::vector<double> v_, u_;         // (steps + 1, batch, in), (steps, batch, out)
+  pool::vector<double> alpha_, beta_;  // (steps, batch)
+  std::vector<double> size_;           // (batch): the largest alpha or beta yet
+  std::vector<double> not_finite_;     // (batch): zero, or what came
 };
 
 }  // namespace fathom::probe
