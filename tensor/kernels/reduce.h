@@ -110,4 +110,11 @@ void sum_rows(const T* __restrict x, int64_t rows, int64_t columns, T* __restric
   }
 }
 
+// Adds row (columns) to each row of x (rows, columns).
+template <class T>
+void add_row(const T* __restrict row, int64_t rows, int64_t columns, T* __restrict x) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = 0; j < columns; ++j) x[r * columns + j] += row[j];
+}
+
 }  // namespace fathom::kernel

@@ -205,16 +205,18 @@ TEST_CASE("sums: beyond the range of float, and NaN") {
   CHECK(kernel::sum_of_squares(x.data(), 5000) == INFINITY);
 }
 
-TEST_CASE_TEMPLATE("sum_rows", T, float, double) {
+TEST_CASE_TEMPLATE("sum_rows and add_row", T, float, double) {
   for (int64_t rows : {0, 1, 4, 7})
     for (int64_t columns : {0, 1, 5, 1030}) {
-      std::vector<T> x(size_t(rows * columns), T(0)), sums(size_t(columns), T(9));
+      std::vector<T> x(size_t(rows * columns), T(0)), row(size_t(columns), T(0)), sums(size_t(columns), T(9));
       for (size_t i = 0; i < x.size(); ++i) x[i] = T(i % 10);
+      for (size_t j = 0; j < row.size(); ++j) row[j] = T(j % 3);
+      kernel::add_row(row.data(), rows, columns, x.data());
       kernel::sum_rows(x.data(), rows, columns, sums.data());
       bool equal = true;
       for (int64_t j = 0; j < columns; ++j) {
         T s = 0;
-        for (int64_t i = 0; i < rows; ++i) s += T((i * columns + j) % 10);
+        for (int64_t i = 0; i < rows; ++i) s += T((i * columns + j) % 10) + row[size_t(j)];
         equal &= s == sums[size_t(j)];
       }
       CHECK(equal);
