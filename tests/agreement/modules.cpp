@@ -1,0 +1,95 @@
+// One row a module, in both libraries: the same weights by name, the same input; compared are the output and the
+// gradients of the input and of every parameter.
+#include "fathom/autograd/create.h"
+#include "fathom/autograd/grad.h"
+#include "fathom/autograd/ops.h"
+#include "fathom/autograd/recording.h"
+#include "fathom/nn/nn.h"
+#include "tests/agreement/cases.h"
+#include "tests/agreement/torch.h"
+
+using namespace fathom;
+
+namespace agreement {
+namespace {
+
+uint64_t seed_of(const std::string& name) {  // FNV-1a
+  uint64_t hash = 14695981039346656037u;
+  for (const char c : name) hash = (hash ^ uint8_t(c)) * 1099511628211u;
+  return hash;
+}
+Tensor weight_of(const std::string& name, const Shape& shape, Dtype dtype) {
+  return random(shape, seed_of(name), dtype, -0.6, 0.6);
+}
+
+// call(module, x) gives the output, of x random of this shape, or whole numbers below `integers`.
+struct Given {
+  Shape shape;
+  int64_t integers = 0;
+};
+Tensor input_of(const Given& given, Dtype dtype) {
+  if (!given.integers) return random(given.shape, 1, dtype, -2, 2).requires_grad_();
+  Rng rng(1, 7);
+  Tensor x(given.shape, i64);
+  fill_integers(x, 0, given.integers, rng);
+  return x;
+}
+
+constexpr auto plain = [](auto& module, const auto& x) { return module(x); };
+
+template <class M, class Call = decltype(plain)>
+Results run(M module, Dtype dtype, const Given& given, Call call = {}) {
+  module.to(dtype);
+  const std::vector<nn::NamedTensor> parameters = module.named_parameters();
+  for (const auto& [name, w] : parameters) {
+    const NoGrad off;
+    Tensor(w).copy_(weight_of(name, w.shape(), dtype));
+  }
+  const Tensor x = input_of(given, dtype), y = call(module, x);
+  sum(y * random(y.shape(), 101, dtype)).backward();
+  Results results = {{"y", y.to_vector()}};
+  if (x.requires_grad()) results.push_back({"x", x.grad().to_vector()});
+  for (const auto& [name, w] : parameters) results.push_back({name, w.grad().to_vector()});
+  return results;
+}
+
+#ifdef FATHOM_WITH_TORCH
+constexpr auto torch_plain = [](auto& module, const auto& x) { return module->forward(x); };
+
+template <class Holder, class Call = decltype(torch_plain)>
+Results torch_run(Holder module, Dtype dtype, const Given& given, Call call = {}) {
+  module->to(dtype == f32 ? torch::kFloat32 : torch::kFloat64);
+  const auto parameters = module->named_parameters();
+  for (const auto& each : parameters) {
+    torch::NoGradGuard off;
+    const Shape shape(std::span<const int64_t>(each.value().sizes().data(), each.value().sizes().size()));
+    each.value().copy_(to_torch(weight_of(each.key(), shape, dtype)));
+  }
+  torch::Tensor x = to_torch(input_of(given, dtype));
+  if (!given.integers) x.requires_grad_();
+  const torch::Tensor y = call(module, x);
+  const Shape shape(std::span<const int64_t>(y.sizes().data(), y.sizes().size()));
+  (y * to_torch(random(shape, 101, dtype))).sum().backward();
+  Results results = {{"y", numbers_of(y)}};
+  if (!given.integers) results.push_back({"x", numbers_of(x.grad())});
+  for (const auto& each : parameters) results.push_back({each.key(), numbers_of(each.value().grad())});
+  return results;
+}
+#endif
+
+}  // namespace
+
+#define OURS_RUN(...) [](Dtype dtype) -> Results { return __VA_ARGS__; }
+
+const std::vector<Run> modules = {
+    {"Linear", OURS_RUN(run(nn::Linear(3, 4), dtype, {{2, 5, 3}})),
+     TORCH_RUN(torch_run(torch::nn::Linear(3, 4), dtype, {{2, 5, 3}}))},
+    {"Linear without bias", OURS_RUN(run(nn::Linear(3, 4, {.bias = false}), dtype, {{5, 3}})),
+     TORCH_RUN(torch_run(torch::nn::Linear(torch::nn::LinearOptions(3, 4).bias(false)), dtype, {{5, 3}}))},
+    {"LayerNorm", OURS_RUN(run(nn::LayerNorm(5), dtype, {{2, 3, 5}})),
+     TORCH_RUN(torch_run(torch::nn::LayerNorm(torch::nn::LayerNormOptions({5})), dtype, {{2, 3, 5}}))},
+    {"Embedding", OURS_RUN(run(nn::Embedding(4, 3), dtype, {{2, 5}, 4})),
+     TORCH_RUN(torch_run(torch::nn::Embedding(4, 3), dtype, {{2, 5}, 4}))},
+};
+
+}  // namespace agreement

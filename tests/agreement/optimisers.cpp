@@ -1,0 +1,133 @@
+// Optimisers over 1,000 steps, clipping, and the distributions of initialisers, in both libraries.
+#include <algorithm>
+#include <cmath>
+
+#include "fathom/autograd/create.h"
+#include "fathom/autograd/ops.h"
+#include "fathom/nn/init.h"
+#include "fathom/optim/optim.h"
+#include "tests/agreement/cases.h"
+#include "tests/agreement/torch.h"
+
+using namespace fathom;
+
+namespace agreement {
+namespace {
+
+constexpr int steps = 1000;
+
+// The least squares of tanh(x w + b) from a target.
+struct Problem {
+  Tensor w, b, x, target;
+  explicit Problem(Dtype dtype)
+      : w(random({3, 4}, 1, dtype)),
+        b(random({4}, 2, dtype)),
+        x(random({8, 3}, 3, dtype, -2, 2)),
+        target(random({8, 4}, 4, dtype, -1.5, 1.5)) {}
+};
+
+template <class Optimizer, class Options>
+Results train(Dtype dtype, Options options, optim::StepOptions step = {}) {
+  Problem p(dtype);
+  p.w.requires_grad_(), p.b.requires_grad_();
+  Optimizer opt(std::vector<Tensor>{p.w, p.b}, options);
+  for (int i = 0; i < steps; ++i) {
+    opt.zero_grad();
+    mean(square(tanh(matmul(p.x, p.w) + p.b) - p.target)).backward();
+    opt.step(step);
+  }
+  return {{"w", p.w.to_vector()}, {"b", p.b.to_vector()}};
+}
+
+Results clip(Dtype dtype, double most) {
+  const Tensor a = zeros({3, 4}, {.dtype = dtype, .requires_grad = true});
+  const Tensor b = zeros({4}, {.dtype = dtype, .requires_grad = true});
+  a.set_grad(random({3, 4}, 5, dtype, -3, 3)), b.set_grad(random({4}, 6, dtype, -3, 3));
+  const double norm = optim::clip_grad_norm(std::vector<Tensor>{a, b}, most);
+  return {{"norm", {norm}}, {"a", a.grad().to_vector()}, {"b", b.grad().to_vector()}};
+}
+
+// Deviation and largest size of what an initialiser makes of (200, 300).
+template <class Init>
+Results spread(Init init) {
+  Tensor w({200, 300}, f64);
+  init(w);
+  double squares = 0, most = 0;
+  for (const double x : w.to_vector()) squares += x * x, most = std::max(most, std::abs(x));
+  return {{"deviation", {std::sqrt(squares / 60000)}}, {"most", {most}}};
+}
+
+#ifdef FATHOM_WITH_TORCH
+template <class Optimizer, class Options>
+Results torch_train(Dtype dtype, Options options, double clip_norm = 0) {
+  const Problem p(dtype);
+  torch::Tensor w = to_torch(p.w).requires_grad_(), b = to_torch(p.b).requires_grad_();
+  const torch::Tensor x = to_torch(p.x), target = to_torch(p.target);
+  Optimizer opt({w, b}, options);
+  for (int i = 0; i < steps; ++i) {
+    opt.zero_grad();
+    torch::mean(torch::square(torch::tanh(torch::matmul(x, w) + b) - target)).backward();
+    if (clip_norm > 0) torch::nn::utils::clip_grad_norm_({w, b}, clip_norm);
+    opt.step();
+  }
+  return {{"w", numbers_of(w)}, {"b", numbers_of(b)}};
+}
+Results torch_clip(Dtype dtype, double most) {
+  torch::Tensor a = torch::zeros({3, 4}), b = torch::zeros({4});
+  a = a.to(dtype == f32 ? torch::kFloat32 : torch::kFloat64).requires_grad_();
+  b = b.to(a.dtype()).detach().requires_grad_();
+  a.mutable_grad() = to_torch(random({3, 4}, 5, dtype, -3, 3));
+  b.mutable_grad() = to_torch(random({4}, 6, dtype, -3, 3));
+  const double norm = torch::nn::utils::clip_grad_norm_({a, b}, most);
+  return {{"norm", {norm}}, {"a", numbers_of(a.grad())}, {"b", numbers_of(b.grad())}};
+}
+template <class Init>
+Results torch_spread(Init init) {
+  torch::Tensor w = torch::zeros({200, 300}, torch::kFloat64);
+  init(w);
+  return {{"deviation", {w.square().mean().sqrt().item<double>()}}, {"most", {w.abs().max().item<double>()}}};
+}
+#endif
+
+}  // namespace
+
+#define OURS_RUN(...) [](Dtype dtype) -> Results { return __VA_ARGS__; }
+#define OURS_SPREAD(call) [](Dtype) -> Results { return spread([](Tensor& w) { nn::init::call; }); }
+#ifdef FATHOM_WITH_TORCH
+#define TORCH_SPREAD(call) \
+  [](Dtype) -> Results { return torch_spread([](torch::Tensor& w) { torch::nn::init::call; }); }
+#else
+#define TORCH_SPREAD(call) nullptr
+#endif
+
+const std::vector<Run> optimisers = {
+    {"SGD", OURS_RUN(train<optim::SGD>(dtype, optim::SGDOptions{.lr = 0.05})),
+     TORCH_RUN(torch_train<torch::optim::SGD>(dtype, torch::optim::SGDOptions(0.05)))},
+    {"SGD with momentum and decay",
+     OURS_RUN(train<optim::SGD>(dtype, optim::SGDOptions{.lr = 0.02, .momentum = 0.9, .weight_decay = 0.01})),
+     TORCH_RUN(torch_train<torch::optim::SGD>(dtype, torch::optim::SGDOptions(0.02).momentum(0.9).weight_decay(0.01)))},
+    {"SGD, Nesterov",
+     OURS_RUN(train<optim::SGD>(dtype, optim::SGDOptions{.lr = 0.02, .momentum = 0.9, .nesterov = true})),
+     TORCH_RUN(torch_train<torch::optim::SGD>(dtype, torch::optim::SGDOptions(0.02).momentum(0.9).nesterov(true)))},
+    {"SGD with clipping", OURS_RUN(train<optim::SGD>(dtype, optim::SGDOptions{.lr = 0.1}, {.clip_norm = 0.1})),
+     TORCH_RUN(torch_train<torch::optim::SGD>(dtype, torch::optim::SGDOptions(0.1), 0.1))},
+    {"Adam", OURS_RUN(train<optim::Adam>(dtype, optim::AdamOptions{.lr = 0.01, .weight_decay = 0.01})),
+     TORCH_RUN(torch_train<torch::optim::Adam>(dtype, torch::optim::AdamOptions(0.01).weight_decay(0.01)))},
+    {"AdamW", OURS_RUN(train<optim::AdamW>(dtype, optim::AdamWOptions{.lr = 0.01, .weight_decay = 0.1})),
+     TORCH_RUN(torch_train<torch::optim::AdamW>(dtype, torch::optim::AdamWOptions(0.01).weight_decay(0.1)))},
+    {"clip_grad_norm", OURS_RUN(clip(dtype, 1)), TORCH_RUN(torch_clip(dtype, 1))},
+    {"clip_grad_norm of small gradients", OURS_RUN(clip(dtype, 100)), TORCH_RUN(torch_clip(dtype, 100))},
+};
+
+const std::vector<Run> initialisers = {
+    {"uniform", OURS_SPREAD(uniform(w, -0.5, 0.5)), TORCH_SPREAD(uniform_(w, -0.5, 0.5)), true},
+    {"normal", OURS_SPREAD(normal(w, 0, 2)), TORCH_SPREAD(normal_(w, 0, 2)), true},
+    {"xavier_uniform", OURS_SPREAD(xavier_uniform(w, 2)), TORCH_SPREAD(xavier_uniform_(w, 2)), true},
+    {"xavier_normal", OURS_SPREAD(xavier_normal(w, 2)), TORCH_SPREAD(xavier_normal_(w, 2)), true},
+    {"kaiming_uniform", OURS_SPREAD(kaiming_uniform(w)), TORCH_SPREAD(kaiming_uniform_(w)), true},
+    {"kaiming_normal", OURS_SPREAD(kaiming_normal(w, {.fan = nn::init::Fan::out})),
+     TORCH_SPREAD(kaiming_normal_(w, 0, torch::kFanOut)), true},
+    {"orthogonal", OURS_SPREAD(orthogonal(w, 3)), TORCH_SPREAD(orthogonal_(w, 3)), true},
+};
+
+}  // namespace agreement
