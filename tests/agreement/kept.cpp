@@ -11,7 +11,7 @@ template <class List, class F>
 void check(const char* file, const List& cases, F ours_of) {
   const auto kept = read_kept(std::string(AGREEMENT_VALUES) + "/" + file);
   for (const auto& c : cases) {
-    INFO(c.name);
+    INFO(std::string(c.name));
     const auto found = kept.find(c.name);
     REQUIRE(found != kept.end());
     std::string where;
