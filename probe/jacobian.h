@@ -38,7 +38,8 @@ struct SigmaOptions {
                             // sigma: by r for power; by min(r, r^2 / gap), the gap to the second value, for lanczos
   Tensor start = {};        // directions of x's shape; undefined: random. A `direction` from before is a warm start
   SigmaMethod method = SigmaMethod::chosen;
-  bool upper = true;    // find an upper bound
+  bool upper = true;                // find an upper bound
+  double chance = chance_of_error;  // that it does not hold, at most
   double noise = 1e-3;  // so much of a random direction is added to a start: the upper bound lives on it. Needs another
                         // `seed` than the start came from; 0: none, and only the bound by the Frobenius norm is left
 };
@@ -47,7 +48,8 @@ struct FrobeniusOptions {
   int64_t exact_below = 32;  // exact, if no formula is, when the smaller side of a sample's Jacobian is at most this
   int64_t probes = 16;       // else estimated from so many random directions
   bool squared = false;      // of the squared norm instead
-  Tensor sigma_upper = {};   // (batch): upper bounds of the largest singular values, which narrow the interval
+  Tensor sigma_upper = {};   // (batch): upper bounds of the largest singular values, which narrow the interval; for its
+                             // confidence to hold, theirs should be 1 - 5e-7: see SigmaOptions::chance
 };
 
 struct SpectrumOptions {

@@ -197,7 +197,7 @@ Tensor Lanczos::directions(const std::vector<Top>& tops) const {
 Sigma Jacobian::sigma_by_lanczos(const SigmaOptions& options) const {
   constexpr int64_t most_steps = 64;  // then it begins again, from the best yet
   const size_t n = size_t(batch_);
-  const double usual_part = 0.01 * std::sqrt(M_PI / 2 / double(std::max<int64_t>(inputs_, 1)));
+  const double usual_part = least_part(inputs_, 0.01);
   double part;
   Sigma result;
   result.method = "lanczos", result.bound = "none";
@@ -224,13 +224,13 @@ Sigma Jacobian::sigma_by_lanczos(const SigmaOptions& options) const {
     for (size_t i = 0; i < n; ++i) {
       sigma[i] = tops[i].sigma, residual[i] = tops[i].residual;
       if (first && options.upper && part > 0)
-        upper[i] = lanczos.upper(int64_t(i), sigma[i], part * least_part(inputs_));
+        upper[i] = lanczos.upper(int64_t(i), sigma[i], part * least_part(inputs_, options.chance));
     }
     result.direction = lanczos.directions(tops);
   }
   if (options.upper && part > 0) {
     for (size_t i = 0; i < n; ++i) upper[i] = sigma[i] > upper[i] ? sigma[i] : upper[i];
-    result.confidence = 1 - chance_of_error, result.bound = "random start";
+    result.confidence = 1 - options.chance, result.bound = "random start";
   }
   result.sigma = tensor_of(sigma, per_sample({}));
   result.residual = tensor_of(residual, per_sample({}));

@@ -6,7 +6,7 @@
 namespace fathom::probe {
 
 // See sigma.cpp.
-double least_part(int64_t n);
+double least_part(int64_t n, double chance);
 
 class Lanczos {
  public:

@@ -21,7 +21,8 @@ void write_report(const std::string& record_path, const std::string& page_path) 
   const record::Record record = record::read(record_path);
   std::string page = report::page_template();
   const std::string place = "@DATA@";
-  page.replace(page.find(place), place.size(), report::page_data(record.runs, fs::path(record_path).filename().string()));
+  page.replace(page.find(place), place.size(),
+               report::page_data(record.runs, fs::path(record_path).filename().string()));
 
   io::write_file("report", page_path, page);
 }

@@ -10,14 +10,16 @@ namespace fathom::probe {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // |c|, c the part of a uniformly random direction of n numbers along a given one, is below this with probability
-// chance_of_error / 2 at most: c's density is at most sqrt(n / (2 pi)) near 0.
-double least_part(int64_t n) { return chance_of_error / 2 * std::sqrt(M_PI / 2 / double(std::max<int64_t>(n, 1))); }
+// `chance` at most: c's density is at most sqrt(n / (2 pi)) near 0.
+double least_part(int64_t n, double chance) { return chance * std::sqrt(M_PI / 2 / double(std::max<int64_t>(n, 1))); }
 
 Sigma Jacobian::sigma_max(const SigmaOptions& options) const {
   const Timer timer;
   const auto refuse = [](const std::string& what) { throw Error("Jacobian: sigma_max: " + what); };
   if (options.iterations < 1) refuse(std::to_string(options.iterations) + " iterations, at least 1 is needed");
   if (!(options.noise >= 0)) refuse("noise is " + std::to_string(options.noise) + ", at least 0 is needed");
+  if (!(options.chance > 0 && options.chance < 1))
+    refuse("chance is " + std::to_string(options.chance) + ", not between 0 and 1");
   if (options.start.defined()) check_direction("sigma_max", options.start, x_shape_, x_dtype_);
   Sigma result;
   const std::optional<Factors> known = factors();
@@ -171,10 +173,11 @@ Sigma Jacobian::sigma_by_power(const SigmaOptions& options) const {
     for (size_t i = 0; i < n; ++i) {
       const double k = double(std::max<int64_t>(result.iterations, 1));
       if (std::isfinite(growth[i]))
-        upper[i] = std::max(sigma[i], std::exp((growth[i] - std::log(part * least_part(inputs_))) / (2 * k)));
+        upper[i] =
+            std::max(sigma[i], std::exp((growth[i] - std::log(part * least_part(inputs_, options.chance))) / (2 * k)));
       else if (!(sigma[i] > 0 && std::isfinite(sigma[i]))) upper[i] = sigma[i];
     }
-    result.confidence = 1 - chance_of_error, result.bound = "random start";
+    result.confidence = 1 - options.chance, result.bound = "random start";
   }
   result.sigma = tensor_of(sigma, per_sample({}));
   result.residual = tensor_of(residual, per_sample({}));

@@ -11,22 +11,15 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-// Of a matrix (rows, columns) of numbers; NaN where it is not finite.
-template <class T>
-void singular_values_of(const T* numbers, int64_t rows, int64_t columns, double* values) {
-  std::vector<double> m(numbers, numbers + rows * columns);
-  if (std::all_of(m.begin(), m.end(), [](double x) { return std::isfinite(x); }))
-    kernel::singular_values(rows, columns, m.data(), values);
-  else std::fill_n(values, std::min(rows, columns), NAN);
-}
-
-// Of each matrix of a batch.
+// Those of each matrix of a batch.
 void singular_values_of(const Tensor& matrices, int64_t batch, int64_t rows, int64_t columns, double* values) {
   visit_floating("Jacobian", matrices.dtype(), [&]<class T>(T) {
     parallel(batch, rows * columns < 64 ? 64 : 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        singular_values_of(matrices.data<T>() + i * rows * columns, rows, columns,
-                           values + i * std::min(rows, columns));
+      for (int64_t i = begin; i < end; ++i) {
+        const T* numbers = matrices.data<T>() + i * rows * columns;
+        std::vector<double> m(numbers, numbers + rows * columns);
+        kernel::singular_values(rows, columns, m.data(), values + i * std::min(rows, columns));
+      }
     });
   });
 }
@@ -115,7 +108,7 @@ Spectrum Jacobian::spectrum(const SpectrumOptions& options) const {
     for (int64_t i = 0; i < batch_; ++i) {
       const Lanczos::Ritz found = lanczos.ritz(i);
       const bool finite = std::isfinite(found.values[0]);
-      const double upper = lanczos.upper(i, found.values[0], least_part(inputs_));
+      const double upper = lanczos.upper(i, found.values[0], least_part(inputs_, chance_of_error));
       double left = norms ? (*norms)[size_t(i)] * (*norms)[size_t(i)]
                           : infinity;  // of the sum of squares, for this value and the next
       for (int64_t k = 0; k < count; ++k) {

@@ -3,6 +3,7 @@
 #include <cblas.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ int as_int(int64_t n) {
 
 void singular_values(int64_t rows, int64_t columns, double* a, double* values) {
   if (rows == 0 || columns == 0) return;
+  if (!std::all_of(a, a + rows * columns, [](double x) { return std::isfinite(x); }))
+    return void(std::fill_n(values, std::min(rows, columns), NAN));
   static const bool alone = (openblas_set_num_threads(1), true);
   (void)alone;
   // By columns LAPACK sees the transpose, which has the same values.

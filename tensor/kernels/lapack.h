@@ -5,8 +5,8 @@
 namespace fathom::kernel {
 
 // The singular values of a (rows, columns), descending; a is overwritten. They are exact to rounding: within
-// max(rows, columns) eps of the largest. Throws Error where the method does not converge.
-// Requires: a is finite.
+// max(rows, columns) eps of the largest. NaN where a is not finite.
+// Throws Error where the method does not converge.
 void singular_values(int64_t rows, int64_t columns, double* a, double* values);
 
 // The singular values, descending in d, of the upper bidiagonal matrix (n, n) with diagonal d (n) and e (n - 1) above

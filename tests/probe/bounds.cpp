@@ -118,7 +118,8 @@ TEST_CASE("bounds: a start that is no good is left again") {
   const Jacobian j(matmul(x, tensor({{5.0, 0.0, 0.0}, {0.0, 1.0, 0.0}, {0.0, 0.0, 0.5}}, {.dtype = f64})), x);
   CHECK(j.sigma_max({.start = start, .noise = 0}).sigma.item() == doctest::Approx(1));
   CHECK(std::isinf(j.sigma_max({.start = start, .noise = 0}).upper.item()));
-  CHECK(j.sigma_max({.start = start, .method = probe::SigmaMethod::lanczos}).sigma.item() == doctest::Approx(5).epsilon(1e-3));
+  CHECK(j.sigma_max({.start = start, .method = probe::SigmaMethod::lanczos}).sigma.item() ==
+        doctest::Approx(5).epsilon(1e-3));
   CHECK(j.sigma_max({.iterations = 1, .start = start}).upper.item() > 5);
 }
 
@@ -246,6 +247,8 @@ TEST_CASE("bounds: what is wrong is said") {
   CHECK(error_of([&] { j.spectrum({.top = 0}); }) == "Jacobian: spectrum: top is 0, at least 1 is needed");
   CHECK(error_of([&] { j.sigma_max({.noise = -1}); }) ==
         "Jacobian: sigma_max: noise is -1.000000, at least 0 is needed");
+  CHECK(error_of([&] { j.sigma_max({.chance = 0}); }) ==
+        "Jacobian: sigma_max: chance is 0.000000, not between 0 and 1");
   CHECK(error_of([&] { j.frobenius({.sigma_upper = zeros({3}, {.dtype = f64})}); }) ==
         "Jacobian: frobenius: sigma_upper of shape (3) and f64, not (2) and f64");
   const Tensor none = zeros({2, 0}, {.dtype = f64, .requires_grad = true});
