@@ -1,6 +1,6 @@
 #include "fathom/autograd/ops/matmul.h"
 
-#include <algorithm>  // copy_n, find, max
+#include <algorithm>  // find, max
 
 #include "fathom/autograd/families.h"
 #include "fathom/autograd/ops/reduce.h"
@@ -139,11 +139,9 @@ Tensor linear(Tensor x, const Tensor& weight, const Tensor& bias) {
     kernel::Matrix<T> right = matrix_of<T>(w);
     right.transposed = !right.transposed;
     const int64_t rows = a.shape()[0];
-    if (bias.defined()) {  // the product is added to it
-      const Tensor row = bias.is_contiguous() ? bias : kernel::clone(bias);
-      for (int64_t i = 0; i < rows; ++i) std::copy_n(row.data<T>(), out, y.data<T>() + i * out);
-    }
-    kernel::gemm(rows, out, in, matrix_of<T>(a), right, y.data<T>(), bias.defined());
+    const Tensor row = !bias.defined() || bias.is_contiguous() ? bias : kernel::clone(bias);
+    kernel::gemm(rows, out, in, matrix_of<T>(a), right, y.data<T>(), false, -1,
+                 row.defined() ? row.data<T>() : nullptr);
   });
   return record("linear", std::move(y), keep(kept_for(weight, x), kept_for(x, weight)),
                 wrt(

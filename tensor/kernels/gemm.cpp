@@ -33,6 +33,11 @@ Matrix<T> columns_from(Matrix<T> x, int64_t column) {
   return {x.data + column * (x.transposed ? x.stride : 1), x.stride, x.transposed};
 }
 
+template <class T>
+void fill_rows(int64_t m, int64_t n, T* c, int64_t c_stride, const T* row) {
+  for (int64_t i = 0; i < m; ++i) std::copy_n(row, n, c + i * c_stride);
+}
+
 // out (4) = a (4, k) x (k)
 template <class T>
 void four_dots(const T* a, int64_t stride, const T* x, int64_t k, T* out) {
@@ -95,18 +100,23 @@ void matrix_vector(int64_t rows, int64_t k, Matrix<T> a, const T* x, int64_t x_s
 }
 
 template <class T>
-void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride) {
+void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride,
+             const T* row) {
+  if (tiles_pay && m > 1 && n > 1) return tiled_product(m, n, k, a, b, c, accumulate, c_stride, row);
+  if (row) {
+    fill_rows(m, n, c, c_stride, row);
+    accumulate = true;
+  }
   if (n == 1) return matrix_vector(m, k, a, b.data, b.transposed ? 1 : b.stride, c, c_stride, accumulate);
   if (m == 1)
     return matrix_vector(n, k, {b.data, b.stride, !b.transposed}, a.data, a.transposed ? a.stride : 1, c, 1,
                          accumulate);
-  if (tiles_pay) return tiled_product(m, n, k, a, b, c, accumulate, c_stride);
   // x W^T: OpenBLAS's small kernels for it take up to twice the time of x W, transposing W first a tenth.
   const bool tall = m >= 16 && (n >= 16 || (n >= 8 && m >= 64));
   if (b.transposed && !a.transposed && tall && double(m) * double(n) * double(k) <= small_product) {
     Scratch<T> b_transposed(n * k);
     transpose(b.data, n, k, b_transposed.data(), b.stride);
-    return product(m, n, k, a, {b_transposed.data(), n}, c, accumulate, c_stride);
+    return product<T>(m, n, k, a, {b_transposed.data(), n}, c, accumulate, c_stride, nullptr);
   }
   const auto read = [](const Matrix<T>& x) { return x.transposed ? CblasTrans : CblasNoTrans; };
   const auto run = [&](auto call) {
@@ -120,18 +130,21 @@ void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bo
 }  // namespace
 
 template <class T>
-void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride) {
+void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride,
+          const T* row) {
   if (c_stride < 0) c_stride = n;
   for (int64_t size : {m, n, k, a.stride, b.stride, c_stride}) check_index(size);
   if (m == 0 || n == 0) return;
   if (k == 0) {
-    for (int64_t i = 0; i < m && !accumulate; ++i) std::fill_n(c + i * c_stride, n, T(0));
+    if (row) fill_rows(m, n, c, c_stride, row);
+    else
+      for (int64_t i = 0; i < m && !accumulate; ++i) std::fill_n(c + i * c_stride, n, T(0));
     return;
   }
   static const bool alone = (openblas_set_num_threads(1), true);
   (void)alone;
   const double work = double(m) * double(n) * double(k);
-  if (work <= worth_sharing) return product(m, n, k, a, b, c, accumulate, c_stride);
+  if (work <= worth_sharing) return product(m, n, k, a, b, c, accumulate, c_stride, row);
 
   // The cuts are a matter of the sizes alone, also for one thread: at the edge of a tile OpenBLAS adds in another
   // order. Few and large blocks, since each packs the other matrix anew.
@@ -141,8 +154,8 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
   parallel(blocks, 1, [&](int64_t first, int64_t last) {
     for (; first < last; ++first) {
       const int64_t begin = first * block, size = std::min(longer, begin + block) - begin;
-      if (by_rows) product(size, n, k, rows_from(a, begin), b, c + begin * c_stride, accumulate, c_stride);
-      else product(m, size, k, a, columns_from(b, begin), c + begin, accumulate, c_stride);
+      if (by_rows) product(size, n, k, rows_from(a, begin), b, c + begin * c_stride, accumulate, c_stride, row);
+      else product(m, size, k, a, columns_from(b, begin), c + begin, accumulate, c_stride, row ? row + begin : nullptr);
     }
   });
 }
@@ -177,8 +190,8 @@ void transpose(const T* x, int64_t rows, int64_t columns, T* out, int64_t stride
     for (int64_t j = i < full_rows ? full_columns : 0; j < columns; ++j) out[j * out_stride + i] = x[i * stride + j];
 }
 
-template void gemm(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, float*, bool, int64_t);
-template void gemm(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, double*, bool, int64_t);
+template void gemm(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, float*, bool, int64_t, const float*);
+template void gemm(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, double*, bool, int64_t, const double*);
 template void transpose(const float*, int64_t, int64_t, float*, int64_t, int64_t);
 template void transpose(const double*, int64_t, int64_t, double*, int64_t, int64_t);
 

@@ -12,12 +12,12 @@ struct Matrix {
   bool transposed = false;
 };
 
-// c (m, n) = a (m, k) b (k, n), or c += a b; c's rows lie c_stride elements apart, n by default.
-// Throws Error, before any work, on a size or stride above 2^31 - 1.
-// Requires: c overlaps neither a nor b.
+// c (m, n) = a (m, k) b (k, n), or c += a b, or, with a row of n, that row added to each; c's rows lie c_stride
+// elements apart, n by default. Throws Error, before any work, on a size or stride above 2^31 - 1. Requires: c overlaps
+// neither a nor b; not both accumulate and row.
 template <class T>
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate = false,
-          int64_t c_stride = -1);
+          int64_t c_stride = -1, const T* row = nullptr);
 
 // out (columns, rows) = x (rows, columns) transposed; x's rows lie `stride` elements apart, columns by default, and
 // out's `out_stride`, rows by default.

@@ -1,7 +1,7 @@
 // Products in tiles that stay in registers. OpenBLAS's calls, its packing and its kernels for x W^T cost more than the
 // product itself at the sizes of small networks. Every element is a sum over k in one order, whatever the other sizes.
 #pragma once
-#include <algorithm>  // min, copy_n, fill_n
+#include <algorithm>  // min, fill_n
 #include <array>
 #include <utility>  // index_sequence
 
@@ -26,10 +26,11 @@ using Loose [[gnu::vector_size(vector_bytes), gnu::aligned(alignof(T)), gnu::may
 template <class T>
 inline constexpr int vector_size = vector_bytes / int(sizeof(T));
 
-// c (Rows, Vectors) = a (Rows, k) b (k, Vectors), or added to c. a's rows lie `down` apart, its columns `across`.
+// c (Rows, Vectors) = start + a (Rows, k) b (k, Vectors). a's rows lie `down` apart, its columns `across`; start, which
+// may be c, is one row for all with a stride of 0, and zero where it is null.
 template <int Rows, int Vectors, class T>
 void tile(int64_t k, const T* a, int64_t down, int64_t across, const T* b, int64_t b_stride, T* c, int64_t c_stride,
-          bool accumulate) {
+          const T* start, int64_t start_stride) {
   const auto at = [](auto* p, int v) { return reinterpret_cast<const Loose<T>*>(p + v * vector_size<T>); };
   Vector<T> sums[Rows][Vectors];
 #pragma GCC unroll 16
@@ -37,7 +38,7 @@ void tile(int64_t k, const T* a, int64_t down, int64_t across, const T* b, int64
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v) {
       sums[r][v] = Vector<T>{};
-      if (accumulate) sums[r][v] = *at(c + r * c_stride, v);
+      if (start) sums[r][v] = *at(start + r * start_stride, v);
     }
   for (; k > 0; --k) {
     Vector<T> row[Vectors];
@@ -56,8 +57,14 @@ void tile(int64_t k, const T* a, int64_t down, int64_t across, const T* b, int64
     for (int v = 0; v < Vectors; ++v) *const_cast<Loose<T>*>(at(c + r * c_stride, v)) = sums[r][v];
 }
 
+// A call of memcpy costs more.
 template <class T>
-using Tile = void (*)(int64_t, const T*, int64_t, int64_t, const T*, int64_t, T*, int64_t, bool);
+void copy_few(const T* from, int64_t n, T* to) {
+  for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+}
+
+template <class T>
+using Tile = void (*)(int64_t, const T*, int64_t, int64_t, const T*, int64_t, T*, int64_t, const T*, int64_t);
 // By the number of rows, less one.
 template <class T, int Vectors>
 inline constexpr auto tiles = []<int... R>(std::integer_sequence<int, R...>) {
@@ -65,9 +72,10 @@ inline constexpr auto tiles = []<int... R>(std::integer_sequence<int, R...>) {
 }
 (std::make_integer_sequence<int, tile_rows>());
 
-// c = a b or c += a b, as gemm's. Requires: no size is 0.
+// As gemm. Requires: no size is 0.
 template <class T>
-void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride) {
+void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride,
+                   const T* row) {
   constexpr int64_t panel = 2 * vector_size<T>, depth = 256;  // a panel of b of this depth stays in the first cache
   const auto parts = [](int64_t size, int64_t most) { return (size + most - 1) / most; };
   const int64_t k_step = parts(k, parts(k, depth)), m_step = parts(m, parts(m, tile_rows));
@@ -78,14 +86,15 @@ void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T*
     const int64_t deep = std::min(k_step, k - p);
     for (int64_t j = 0; j < n; j += panel) {
       const int64_t columns = std::min(panel, n - j);
+      const bool whole_vectors = columns % vector_size<T> == 0;
       const T* from = b.transposed ? b.data + j * b.stride + p : b.data + p * b.stride + j;
       int64_t from_stride = b.stride;
-      if (b.transposed || columns < panel) {
+      if (b.transposed || !whole_vectors) {
         T* to = packed.data();
-        if (columns < panel) std::fill_n(to, deep * panel, T(0));
+        if (!whole_vectors) std::fill_n(to, deep * panel, T(0));
         if (b.transposed) transpose(from, columns, deep, to, b.stride, panel);
         else
-          for (int64_t r = 0; r < deep; ++r) std::copy_n(from + r * b.stride, columns, to + r * panel);
+          for (int64_t r = 0; r < deep; ++r) copy_few(from + r * b.stride, columns, to + r * panel);
         from = to;
         from_stride = panel;
       }
@@ -94,18 +103,16 @@ void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T*
         const int64_t rows = std::min(m_step, m - i);
         const T* left = a.data + i * down + p * across;
         T* out = c + i * c_stride + j;
-        const bool add = accumulate || p > 0;
-        if (columns == panel || columns == vector_size<T>) {
-          run[size_t(rows - 1)](deep, left, down, across, from, from_stride, out, c_stride, add);
+        const T* start = accumulate || p > 0 ? out : row ? row + j : nullptr;
+        const int64_t start_stride = start == out ? c_stride : 0;
+        if (whole_vectors) {
+          run[size_t(rows - 1)](deep, left, down, across, from, from_stride, out, c_stride, start, start_stride);
           continue;
         }
-        T whole[tile_rows * panel];
-        for (int64_t r = 0; r < rows && add; ++r) {
-          std::fill_n(whole + r * panel, panel, T(0));
-          std::copy_n(out + r * c_stride, columns, whole + r * panel);
-        }
-        run[size_t(rows - 1)](deep, left, down, across, from, from_stride, whole, panel, add);
-        for (int64_t r = 0; r < rows; ++r) std::copy_n(whole + r * panel, columns, out + r * c_stride);
+        T edge[tile_rows * panel] = {};
+        for (int64_t r = 0; r < rows && start; ++r) copy_few(start + r * start_stride, columns, edge + r * panel);
+        run[size_t(rows - 1)](deep, left, down, across, from, from_stride, edge, panel, edge, panel);
+        for (int64_t r = 0; r < rows; ++r) copy_few(edge + r * panel, columns, out + r * c_stride);
       }
     }
   }

@@ -27,14 +27,14 @@ std::vector<T> numbers(int64_t n, unsigned seed) {
 // The largest error against a sum in long double, in units of k times the rounding of T.
 template <class T>
 double error_of_product(int64_t m, int64_t n, int64_t k, bool a_transposed, bool b_transposed, bool accumulate,
-                        int64_t extra) {
+                        int64_t extra, bool with_row = false) {
   const int64_t a_stride = (a_transposed ? m : k) + extra, b_stride = (b_transposed ? k : n) + extra;
   const int64_t c_stride = n + extra;
   const auto a = numbers<T>((a_transposed ? k : m) * a_stride, 1), b = numbers<T>((b_transposed ? n : k) * b_stride, 2);
   auto c = numbers<T>(m * c_stride, 3);
-  const auto before = c;
+  const auto before = c, row = numbers<T>(n, 4);
   gemm<T>(m, n, k, {a.data(), a_stride, a_transposed}, {b.data(), b_stride, b_transposed}, c.data(), accumulate,
-          extra ? c_stride : -1);
+          extra ? c_stride : -1, with_row ? row.data() : nullptr);
   double worst = 0;
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < c_stride; ++j) {
@@ -43,7 +43,7 @@ double error_of_product(int64_t m, int64_t n, int64_t k, bool a_transposed, bool
         if (c[at] != before[at]) return INFINITY;  // wrote beside the result
         continue;
       }
-      long double s = accumulate ? before[at] : 0;
+      long double s = accumulate ? before[at] : with_row ? row[size_t(j)] : 0;
       for (int64_t p = 0; p < k; ++p)
         s += static_cast<long double>(a[size_t(a_transposed ? p * a_stride + i : i * a_stride + p)]) *
              static_cast<long double>(b[size_t(b_transposed ? j * b_stride + p : p * b_stride + j)]);
@@ -59,12 +59,13 @@ TEST_CASE_TEMPLATE("gemm: agrees with sums by hand", T, float, double) {
                               {7, 9, 5},   {16, 16, 8}, {17, 19, 23}, {32, 10, 64}, {128, 9, 5}, {64, 64, 64},
                               {1, 600, 9}, {600, 1, 9}, {33, 65, 70}, {15, 40, 40}, {8, 64, 30}, {1, 20, 5000}};
   for (const auto& s : sizes)
-    for (int form = 0; form < 16; ++form) {
+    for (int form = 0; form < 32; ++form) {
+      if ((form & 20) == 20) continue;  // accumulate, and a row
       CAPTURE(s[0]);
       CAPTURE(s[1]);
       CAPTURE(s[2]);
       CAPTURE(form);
-      CHECK(error_of_product<T>(s[0], s[1], s[2], form & 1, form & 2, form & 4, form & 8 ? 3 : 0) < 1);
+      CHECK(error_of_product<T>(s[0], s[1], s[2], form & 1, form & 2, form & 4, form & 8 ? 3 : 0, form & 16) < 1);
     }
 }
 
@@ -74,7 +75,8 @@ TEST_CASE_TEMPLATE("gemm: every size around those of a tile", T, float, double) 
     for (int64_t n : {1, 2, 7, 8, 9, 15, 16, 17, 20, 31, 32, 33, 47, 48, 49, 64, 65})
       for (int64_t k : {1, 3, 20}) {
         ++form;
-        const double error = error_of_product<T>(m, n, k, form & 1, form & 2, form & 4, form & 8 ? 3 : 0);
+        const double error =
+            error_of_product<T>(m, n, k, form & 1, form & 2, form & 4, form & 8 ? 3 : 0, (form & 20) == 16);
         if (error < 1) continue;
         CAPTURE(m);
         CAPTURE(n);
@@ -110,6 +112,9 @@ TEST_CASE_TEMPLATE("gemm: empty sizes", T, float, double) {
   CHECK(c == std::vector<T>{1, 2, 3, 4, 5, 6});
   gemm<T>(2, 2, 0, {none, 0}, {none, 2}, c.data(), false, 3);
   CHECK(c == std::vector<T>{0, 0, 3, 0, 0, 6});
+  const T row[] = {7, 8};
+  gemm<T>(2, 2, 0, {none, 0}, {none, 2}, c.data(), false, 3, row);
+  CHECK(c == std::vector<T>{7, 8, 3, 7, 8, 6});
   gemm<T>(0, 2, 2, {none, 2}, {c.data(), 2}, nullptr);
   gemm<T>(2, 0, 2, {c.data(), 2}, {none, 0}, nullptr);
 }
