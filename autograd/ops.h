@@ -1,6 +1,7 @@
 // Every op.
 #pragma once
 #include "fathom/autograd/ops/arithmetic.h"
+#include "fathom/autograd/ops/attention.h"
 #include "fathom/autograd/ops/compare.h"
 #include "fathom/autograd/ops/fused.h"
 #include "fathom/autograd/ops/index.h"
