@@ -75,6 +75,15 @@ void recurrent(benchmark::State& state, Layer layer, int64_t width) {
   }
 }
 
+// Predicts the next of 96 symbols.
+void transformer(benchmark::State& state, int64_t width, int64_t steps, int64_t batch, int64_t layers) {
+  nn::Sequential net(nn::Embedding(96, width));
+  for (int64_t i = 0; i < layers; ++i) net.push_back(nn::TransformerBlock(width, 4, {.causal = true}));
+  net.push_back(nn::Linear(width, 96));
+  const Tensor x = randint(0, 96, {batch, steps}), y = randint(0, 96, {batch, steps});
+  train<optim::AdamW>(state, net, x, [&](const Tensor& out) { return nn::cross_entropy(out, y); }, {.clip_norm = 1});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -100,6 +109,11 @@ int main(int argc, char** argv) {
   benchmark::RegisterBenchmark("lstm_T100_h128_b32_sgd_clip", [](benchmark::State& state) {
     recurrent(state, nn::LSTM(2, 128), 128);
   })->UseRealTime();
+  for (auto [width, steps] : {std::pair{64, 32}, std::pair{256, 128}})
+    benchmark::RegisterBenchmark(
+        ("transformer_d" + std::to_string(width) + "_T" + std::to_string(steps) + "_b8_L4_adamw").c_str(),
+        [width = width, steps = steps](benchmark::State& state) { transformer(state, width, steps, 8, 4); })
+        ->UseRealTime();
 
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
