@@ -1,11 +1,10 @@
 // The command line of `depth`.
 #pragma once
-#include <CLI/CLI.hpp>
-#include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <string>
 #include <vector>
+
+#include "../arguments.h"
 
 namespace depth {
 
@@ -25,21 +24,7 @@ struct Options {
   std::string out = "run";
 };
 
-// A number within bounds, which NaN is not.
-inline CLI::Validator number_from(double low, double high) {
-  return CLI::Validator(
-      [=](std::string& text) -> std::string {
-        double value = NAN;
-        if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return {};
-        char message[128];
-        std::snprintf(message, sizeof message, "%.40s is not a number from %g to %g", text.c_str(), low, high);
-        return message;
-      },
-      "");
-}
-
-// Fills options from the arguments. Returns -1 to go on, else what the program is to exit with: 0 after --help, 2 after
-// one line on stderr that says which argument is wrong.
+// Fills options from the arguments. Returns what parse_arguments does.
 inline int read_options(int argc, char** argv, Options& options) {
   CLI::App app(
       "Trains networks of growing depth and shows why some learn and some do not: while they train, the Jacobian of\n"
@@ -75,18 +60,7 @@ inline int read_options(int argc, char** argv, Options& options) {
   app.add_option("--seed", options.seed, "of the weights and of the order of the samples")->capture_default_str();
   app.add_option("--data", options.data, "folder with the files of MNIST, gzipped or not; without, ten spiral arms");
   app.add_option("--out", options.out, "folder for the record and the report")->capture_default_str();
-  try {
-    app.parse(argc, argv);
-    return -1;
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    std::string line = error.what();
-    for (char& c : line)
-      if (c == '\n') c = ' ';
-    std::fprintf(stderr, "depth: %s (depth --help lists the options)\n", line.c_str());
-    return 2;
-  }
+  return parse_arguments(app, argc, argv);
 }
 
 }  // namespace depth
