@@ -77,6 +77,15 @@ Results torch_run(Holder module, Dtype dtype, const Given& given, Call call = {}
 }
 #endif
 
+// A cell's step from a state made of x.
+constexpr auto from_x = [](auto& cell, const Tensor& x) { return cell(x, slice(concat({x, x}, 1), 1, 0, 4)); };
+#ifdef FATHOM_WITH_TORCH
+constexpr auto torch_from_x = [](auto& cell, const auto& x) {
+  return cell->forward(x, torch::cat({x, x}, 1).slice(1, 0, 4));
+};
+constexpr auto torch_output = [](auto& module, const auto& x) { return std::get<0>(module->forward(x)); };
+#endif
+
 }  // namespace
 
 #define OURS_RUN(...) [](Dtype dtype) -> Results { return __VA_ARGS__; }
@@ -90,6 +99,39 @@ const std::vector<Run> modules = {
      TORCH_RUN(torch_run(torch::nn::LayerNorm(torch::nn::LayerNormOptions({5})), dtype, {{2, 3, 5}}))},
     {"Embedding", OURS_RUN(run(nn::Embedding(4, 3), dtype, {{2, 5}, 4})),
      TORCH_RUN(torch_run(torch::nn::Embedding(4, 3), dtype, {{2, 5}, 4}))},
+    {"RNN, relu, two layers in two directions",
+     OURS_RUN(run(nn::RNN(3, 4, {.layers = 2, .nonlinearity = Nonlinearity::relu, .bidirectional = true}), dtype,
+                  {{5, 2, 3}})),
+     TORCH_RUN(torch_run(
+         torch::nn::RNN(torch::nn::RNNOptions(3, 4).num_layers(2).nonlinearity(torch::kReLU).bidirectional(true)),
+         dtype, {{5, 2, 3}}, torch_output))},
+    {"RNN, batch first, without bias",
+     OURS_RUN(run(nn::RNN(3, 4, {.bias = false, .batch_first = true}), dtype, {{2, 5, 3}})),
+     TORCH_RUN(torch_run(torch::nn::RNN(torch::nn::RNNOptions(3, 4).bias(false).batch_first(true)), dtype, {{2, 5, 3}},
+                         torch_output))},
+    {"LSTM, two layers in two directions",
+     OURS_RUN(run(nn::LSTM(3, 4, {.layers = 2, .bidirectional = true}), dtype, {{5, 2, 3}})),
+     TORCH_RUN(torch_run(torch::nn::LSTM(torch::nn::LSTMOptions(3, 4).num_layers(2).bidirectional(true)), dtype,
+                         {{5, 2, 3}}, torch_output))},
+    {"GRU, two layers in two directions",
+     OURS_RUN(run(nn::GRU(3, 4, {.layers = 2, .bidirectional = true}), dtype, {{5, 2, 3}})),
+     TORCH_RUN(torch_run(torch::nn::GRU(torch::nn::GRUOptions(3, 4).num_layers(2).bidirectional(true)), dtype,
+                         {{5, 2, 3}}, torch_output))},
+    {"LSTM, last states",
+     OURS_RUN(run(nn::LSTM(3, 4), dtype, {{5, 2, 3}},
+                  [](auto& m, const Tensor& x) {
+                    const auto [y, state] = m(x, LSTMState{});
+                    return concat({state.h, state.c});
+                  })),
+     TORCH_RUN(torch_run(torch::nn::LSTM(3, 4), dtype, {{5, 2, 3}},
+                         [](auto& m, const torch::Tensor& x) {
+                           const auto [h, c] = std::get<1>(m->forward(x));
+                           return torch::cat({h, c});
+                         }))},
+    {"RNNCell", OURS_RUN(run(nn::RNNCell(3, 4), dtype, {{2, 3}}, from_x)),
+     TORCH_RUN(torch_run(torch::nn::RNNCell(3, 4), dtype, {{2, 3}}, torch_from_x))},
+    {"GRUCell", OURS_RUN(run(nn::GRUCell(3, 4), dtype, {{2, 3}}, from_x)),
+     TORCH_RUN(torch_run(torch::nn::GRUCell(3, 4), dtype, {{2, 3}}, torch_from_x))},
 };
 
 }  // namespace agreement
