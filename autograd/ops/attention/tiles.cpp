@@ -116,13 +116,15 @@ struct Band {
     for (int64_t r = 0; r < rows; ++r, from += x.row)
       for (int64_t j = 0; j < columns; ++j) to[r * columns + j] += from[j * x.column];
   }
-  // weights = exp(weights - shift of the row)
+  // weights = exp(weights - shift of the row), zero near the least normal number: what underflows, as -infinity does,
+  // vector mathematics would do one by one.
   void exp_minus(const T* shift) {
+    constexpr T low = sizeof(T) == 4 ? T(-86) : T(-700);
     for (int64_t r = 0; r < rows; ++r) {
-      auto minus = [by = shift[r]](T a) { return a - by; };
+      auto minus = [by = shift[r]](T a) { return a - by < low ? low : a - by; };
       map_row(minus, columns, weights + r * columns, static_cast<const T*>(weights) + r * columns);
     }
-    auto exp = [](T a) { return std::exp(a); };
+    auto exp = [](T a) { return std::exp(a) * T(a != low); };
     map_row(exp, rows * columns, weights, static_cast<const T*>(weights));
   }
   // The numbers of the draws are those of the weights in row-major order.
@@ -191,8 +193,8 @@ void value_of(Band<T>& b, const Operand<T>& y, const Operand<T>& log_sums) {
       const T before = b.largest[r], now = std::max(before, rows::largest(b.weights + r * b.columns, b.columns));
       b.largest[r] = now;
       shift[r] = now == none ? 0 : now;
-      factor[r] = before == now ? 1 : std::exp(before - now);
-      if (b.begin && factor[r] != 1) scale_row(factor[r], n, out + r * y.row);
+      factor[r] = b.begin == 0 || before == now ? 1 : std::exp(before - now);
+      if (factor[r] != 1) scale_row(factor[r], n, out + r * y.row);
     }
     b.exp_minus(shift);
     for (int64_t r = 0; r < b.rows; ++r)
