@@ -35,7 +35,7 @@ Matrix<T> columns_from(Matrix<T> x, int64_t column) {
 
 template <class T>
 void fill_rows(int64_t m, int64_t n, T* c, int64_t c_stride, const T* row) {
-  for (int64_t i = 0; i < m; ++i) std::copy_n(row, n, c + i * c_stride);
+  for (int64_t i = 0; i < m; ++i) copy_few(row, n, c + i * c_stride);
 }
 
 // out (4) = a (4, k) x (k)
