@@ -6,6 +6,8 @@
 #include <bit>
 #include <cstring>
 #include <string>
+#include <tuple>    // tie
+#include <utility>  // pair
 
 #include "fathom/tensor/error.h"
 #include "fathom/tensor/kernels/reduce.h"
@@ -160,32 +162,65 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
   });
 }
 
+namespace {
+
+// The first halves of each 16 bytes of a and b in turn, and the second ones.
+template <class V>
+std::pair<V, V> interleave(V a, V b) {
+  if constexpr (sizeof(a[0]) == 4)
+    return {__builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29),
+            __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)};
+  else
+    return {__builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14),
+            __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15)};
+}
+
+// 16 bytes from each place.
+inline Lane<double> four_quarters(const void* a, const void* b, const void* c, const void* d) {
+  using Quarter [[gnu::vector_size(16)]] = double;
+  Quarter q[4];
+  std::memcpy(&q[0], a, 16);
+  std::memcpy(&q[1], b, 16);
+  std::memcpy(&q[2], c, 16);
+  std::memcpy(&q[3], d, 16);
+  const auto low = __builtin_shufflevector(q[0], q[1], 0, 1, 2, 3),
+             high = __builtin_shufflevector(q[2], q[3], 0, 1, 2, 3);
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+
+// A block of 16 columns of 4 floats, or 8 of 2 doubles: each 16 bytes of a vector hold a square, transposed in place.
+template <class T>
+void transpose_block(const T* x, int64_t stride, T* out, int64_t out_stride) {
+  constexpr int q = 16 / int(sizeof(T));
+  Lane<T> v[q];
+  for (int r = 0; r < q; ++r) {
+    const T* from = x + r * stride;
+    v[r] = Lane<T>(four_quarters(from, from + q * stride, from + 2 * q * stride, from + 3 * q * stride));
+  }
+  if constexpr (q == 2) {
+    std::tie(v[0], v[1]) = interleave(v[0], v[1]);
+  } else {
+    const auto [a, b] = interleave(v[0], v[1]);
+    const auto [c, d] = interleave(v[2], v[3]);
+    using Wide = Lane<double>;
+    const auto [e, f] = interleave(Wide(a), Wide(c));
+    const auto [g, h] = interleave(Wide(b), Wide(d));
+    v[0] = Lane<T>(e), v[1] = Lane<T>(f), v[2] = Lane<T>(g), v[3] = Lane<T>(h);
+  }
+  for (int c = 0; c < q; ++c) std::memcpy(out + c * out_stride, &v[c], sizeof(v[c]));
+}
+
+}  // namespace
+
 template <class T>
 void transpose(const T* x, int64_t rows, int64_t columns, T* out, int64_t stride, int64_t out_stride) {
-  using V [[gnu::vector_size(8 * sizeof(T))]] = T;
   if (stride < 0) stride = columns;
   if (out_stride < 0) out_stride = rows;
-  // Each of three rounds swaps halves of 1, 2, then 4 elements between rows that lie as far apart.
-  const auto block = [=](int64_t i, int64_t j) {
-    V a[8], b[8];
-    for (int r = 0; r < 8; ++r) std::memcpy(&a[r], x + (i + r) * stride + j, sizeof(V));
-    for (int r = 0; r < 8; r += 2) {
-      b[r] = __builtin_shufflevector(a[r], a[r + 1], 0, 8, 2, 10, 4, 12, 6, 14);
-      b[r + 1] = __builtin_shufflevector(a[r], a[r + 1], 1, 9, 3, 11, 5, 13, 7, 15);
-    }
-    for (int r : {0, 1, 4, 5}) {
-      a[r] = __builtin_shufflevector(b[r], b[r + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-      a[r + 2] = __builtin_shufflevector(b[r], b[r + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-    }
-    for (int r = 0; r < 4; ++r) {
-      b[r] = __builtin_shufflevector(a[r], a[r + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-      b[r + 4] = __builtin_shufflevector(a[r], a[r + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-    }
-    for (int r = 0; r < 8; ++r) std::memcpy(out + (j + r) * out_stride + i, &b[r], sizeof(V));
-  };
-  const int64_t full_rows = rows / 8 * 8, full_columns = columns / 8 * 8;
-  for (int64_t i = 0; i < full_rows; i += 8)
-    for (int64_t j = 0; j < full_columns; j += 8) block(i, j);
+  constexpr int64_t down = 64 / sizeof(T), across = 16 / sizeof(T);
+  const int64_t full_rows = rows / down * down, full_columns = columns / across * across;
+  for (int64_t i = 0; i < full_rows; i += down)
+    for (int64_t j = 0; j < full_columns; j += across)
+      transpose_block(x + i * stride + j, stride, out + j * out_stride + i, out_stride);
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = i < full_rows ? full_columns : 0; j < columns; ++j) out[j * out_stride + i] = x[i * stride + j];
 }
