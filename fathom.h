@@ -15,6 +15,7 @@
 #include "fathom/optim/optim.h"
 #include "fathom/probe/graph.h"
 #include "fathom/probe/jacobian.h"
+#include "fathom/probe/lyapunov.h"
 #include "fathom/probe/product.h"
 #include "fathom/probe/record.h"
 #include "fathom/probe/recorder.h"

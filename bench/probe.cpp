@@ -34,6 +34,26 @@ void add_layer_case(const std::string& name, F f) {
         ->Unit(benchmark::kMicrosecond);
 }
 
+// A step of a map of three numbers (Baier & Klein's generalised Henon map): its three exponents.
+void map_case(benchmark::State& state) {
+  const auto map = [](const auto& x) { return std::array{1.76 - x[1] * x[1] - 0.1 * x[2], x[0] + 0, x[1] + 0}; };
+  for (auto _ : state)
+    benchmark::DoNotOptimize(
+        probe::lyapunov_map(map, std::array{0.1, 0.2, 0.3}, {.steps = 99000, .transient = 1000}).exponents[0]);
+  state.counters["step"] =
+      benchmark::Counter(1e5 * double(state.iterations()), benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+// The norms of all products of a net of tanh layers, with those of the single layers and without.
+void products_case(benchmark::State& state, bool with_bound) {
+  constexpr int64_t width = 64, depth = 64, batch = 8;
+  std::vector<Tensor> xs{randn({batch, width}, {.requires_grad = true})};
+  for (int64_t l = 0; l < depth; ++l) xs.push_back(tanh(linear(xs.back(), randn({width, width}) * 0.15)));
+  probe::ProductOptions options;
+  if (!with_bound) options.sigma.assign(depth, ones({batch}, {.dtype = f64}));
+  for (auto _ : state) benchmark::DoNotOptimize(probe::products_along(xs, options));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -42,6 +62,12 @@ int main(int argc, char** argv) {
   add_layer_case("sigma_max", [](const probe::Jacobian& j) { return j.sigma_max({.tolerance = 1e-3}); });
   add_layer_case("spectrum", [](const probe::Jacobian& j) { return j.spectrum(); });
   add_layer_case("frobenius", [](const probe::Jacobian& j) { return j.frobenius(); });
+
+  benchmark::RegisterBenchmark("lyapunov_map_3", map_case)->Unit(benchmark::kMicrosecond);
+  for (bool with_bound : {false, true})
+    benchmark::RegisterBenchmark(with_bound ? "products_w64_b8_d64_bound" : "products_w64_b8_d64",
+                                 [=](benchmark::State& state) { products_case(state, with_bound); })
+        ->Unit(benchmark::kMicrosecond);
 
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
