@@ -1,6 +1,8 @@
 #include "fathom/probe/lyapunov.h"
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 #include <iomanip>
 #include <numeric>
 #include <ostream>
@@ -15,6 +17,8 @@ namespace fathom::probe {
 namespace {
 
 constexpr uint64_t lyapunov_stream = 0x6c796170756e6f76;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // log |det| of the square block of a sample.
 double log_abs_det(Block& block, int64_t sample) {
@@ -186,7 +190,11 @@ std::vector<Tensor> states_along(const Unrolled& module, const Tensor& inputs) {
 
 LyapunovSums::LyapunovSums(const LyapunovOptions& options, int64_t exponents, int64_t dimension, int64_t trajectories,
                            double unit)
-    : exponents_(exponents), trajectories_(trajectories), complete_(exponents == dimension), unit_(unit) {
+    : exponents_(exponents),
+      trajectories_(trajectories),
+      complete_(exponents == dimension),
+      unit_(unit),
+      start_(now()) {
   check(options, dimension);
   const int64_t points = std::min(options.points, options.steps);
   for (int64_t p = 1; p <= points; ++p) ends_.push_back(options.steps * p / points);
@@ -232,7 +240,7 @@ Lyapunov LyapunovSums::result() const {
     result.sum_error =
         std::abs(std::accumulate(result.exponents.begin(), result.exponents.end(), 0.0) - result.log_det);
   }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  result.seconds = now() - start_;
   return result;
 }
 
@@ -248,7 +256,7 @@ double kaplan_yorke(std::span<const double> exponents, bool complete) {
   return complete ? double(sorted.size()) : NAN;
 }
 
-Lyapunov lyapunov(const TensorStep& step, const Tensor& h0, const LyapunovOptions& options) {
+Lyapunov lyapunov(TensorStep step, const Tensor& h0, const LyapunovOptions& options) {
   if ((h0.dim() != 1 && h0.dim() != 2) || h0.numel() == 0 || !is_floating(h0.dtype()))
     throw Error("lyapunov: a state of shape " + to_string(h0.shape()) + " and " + to_string(h0.dtype()) +
                 ", not (n) or (trajectories, n) of floating numbers");

@@ -10,15 +10,15 @@
 //      J_t^T and has the same limit.
 //   3. The sum rule is checked apart: the exponents add up to the mean of log |det J_t|, if all are asked for.
 #pragma once
-#include <chrono>
-#include <functional>
 #include <iosfwd>
+#include <limits>
 #include <span>
-#include <string>
+#include <type_traits>
 #include <vector>
 
 #include "fathom/nn/recurrent.h"
 #include "fathom/probe/dual.h"
+#include "fathom/tensor/parallel.h"  // FunctionRef
 
 namespace fathom::probe {
 
@@ -57,10 +57,10 @@ double kaplan_yorke(std::span<const double> exponents, bool complete = true);
 // ---- steps of tensors, and recurrent modules ----
 
 // The state after step t (from 0) for states h (rows, n), each row for itself.
-using TensorStep = std::function<Tensor(const Tensor& h, int64_t t)>;
+using TensorStep = FunctionRef<Tensor(const Tensor& h, int64_t t)>;
 // From h0 (n), or (trajectories, n). Each step is recorded once, with as many copies of the state as there are
 // exponents, and one jvp serves them all. Throws Error when step changes the shape or does not depend on h.
-Lyapunov lyapunov(const TensorStep& step, const Tensor& h0, const LyapunovOptions& options = {});
+Lyapunov lyapunov(TensorStep step, const Tensor& h0, const LyapunovOptions& options = {});
 
 // Of a module in one direction, from a state of zero; its state is what its layers keep, h (and c), side by side.
 // inputs (steps, in) or (steps, trajectories, in): what comes after the transient counts, options.steps at most. Throws
@@ -93,7 +93,7 @@ class LyapunovSums {
   std::vector<int64_t> ends_;
   std::vector<std::vector<double>> logs_;  // of each segment
   std::vector<double> log_dets_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  double start_;  // on the clock
 };
 
 template <size_t N>

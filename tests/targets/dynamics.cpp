@@ -20,7 +20,7 @@ double sum(const std::vector<double>& x) {
 }
 
 // The discrete network h' = tanh(W h), W Gaussian of variance g^2 / n.
-probe::TensorStep tanh_network(const Tensor& w) {
+auto tanh_network(const Tensor& w) {
   return [w](const Tensor& h, int64_t) { return tanh(linear(h, w)); };
 }
 Tensor gaussian(int64_t n, double g) { return randn({n, n}, exact) * (g / std::sqrt(double(n))); }
