@@ -59,6 +59,51 @@ TEST_CASE("batches: shuffled anew for each loop, the same from the same generato
   CHECK(first == all);
 }
 
+TEST_CASE("batches: with a seed, the order of any epoch and the rest of a stopped one come again") {
+  const auto of = [](int64_t epoch, int64_t first = 0) {
+    return order(io::batches(numbered(50), {.size = 8, .shuffle = true, .seed = 9, .epoch = epoch, .first = first}));
+  };
+  const Rng before = default_rng();
+  const auto third = of(3);
+  CHECK(default_rng() == before);
+  CHECK(of(2) != third);
+  CHECK(of(3) == third);
+  CHECK(of(3, 4) == std::vector<int64_t>(third.begin() + 32, third.end()));
+  CHECK(of(3, 7).empty());
+  const auto batches = io::batches(numbered(50), {.size = 8, .shuffle = true, .seed = 9, .epoch = 3});
+  CHECK(batches.order().to_vector<int64_t>() == third);
+  CHECK(error_of([&] { of(3, 8); }) == "batches: first is batch 8 of 7");
+}
+
+TEST_CASE("windows: what follows is the label; views, batched like any data") {
+  using Numbers = std::vector<int64_t>;
+  const Tensor tokens = numbered(9).y;  // 0 .. 8
+  const auto apart = io::windows(tokens, {.length = 4});
+  CHECK(apart.x.to_vector<int64_t>() == Numbers{0, 1, 2, 3, 4, 5, 6, 7});
+  CHECK(apart.y.to_vector<int64_t>() == Numbers{1, 2, 3, 4, 5, 6, 7, 8});
+  CHECK(&apart.x.storage() == &tokens.storage());
+  const auto every = io::windows(tokens, {.length = 4, .stride = 1});
+  CHECK(every.size() == 5);
+  for (auto [x, y] : io::batches(every, {.size = 2, .shuffle = true, .drop_last = true, .seed = 1})) {
+    CHECK(x.shape() == Shape{2, 4});
+    const auto a = x.to_vector<int64_t>(), b = y.to_vector<int64_t>();
+    for (size_t i = 0; i < a.size(); ++i) {
+      CHECK(a[i] == a[i / 4 * 4] + int64_t(i % 4));
+      CHECK(b[i] == a[i] + 1);
+    }
+  }
+  CHECK(io::windows(tokens, {.length = 8}).size() == 1);
+  CHECK(io::windows(tokens, {.length = 2, .stride = 3}).y.to_vector<int64_t>() == Numbers{1, 2, 4, 5, 7, 8});
+  const Tensor odd = tokens.view({4}, {2}, 1);  // 1, 3, 5, 7
+  CHECK(io::windows(odd, {.length = 2, .stride = 1}).y.to_vector<int64_t>() == Numbers{3, 5, 5, 7});
+  CHECK(error_of([&] { io::windows(tokens, {.length = 9}); }) ==
+        "windows: 9 tokens for a length of 9 and the token after it");
+  CHECK(error_of([&] { io::windows(apart.x); }) == "windows: tokens are (n), got (2, 4)");
+  CHECK(error_of([&] { io::windows(tokens, {.length = 0}); }) == "windows: length must be at least 1, is 0");
+  CHECK(error_of([&] { io::windows(tokens, {.length = 2, .stride = -1}); }) ==
+        "windows: stride must not be negative, is -1");
+}
+
 TEST_CASE("gather_rows: from a strided tensor, of any rank and dtype") {
   const Tensor x = numbered(6).x.view({2, 3}, {1, 2});  // transposed
   const Tensor index = numbered(2).y.view({1}, {1}, 1);
