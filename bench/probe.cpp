@@ -54,6 +54,50 @@ void products_case(benchmark::State& state, bool with_bound) {
   for (auto _ : state) benchmark::DoNotOptimize(probe::products_along(xs, options));
 }
 
+// deep_mlp_w64_b32_d16_adam of train_step, its layers tanh(linear) as one site each.
+struct Deep {
+  nn::Sequential net;
+  optim::Adam opt;
+  Tensor x = randn({32, 64}), labels = randint(0, 10, {32});
+
+  static nn::Sequential layers() {
+    nn::Sequential net;
+    for (int i = 0; i < 17; ++i) net.push_back(nn::Sequential(nn::Linear(64, 64), nn::Tanh()));
+    net.push_back(nn::Linear(64, 10));
+    return net;
+  }
+  Deep() : net(layers()), opt(net.parameters(), {.lr = 1e-3}) {}
+  template <class Backward>
+  void step(Backward backward) {
+    const Tensor loss = nn::cross_entropy(net(x), labels);
+    opt.zero_grad();
+    backward(loss);
+    opt.step({.clip_norm = 1});
+  }
+};
+
+// The same step without a recorder, with one that has nothing to do, and with measurements at every step.
+void add_recorder_cases() {
+  const auto add = [](const char* name, bool recorded, probe::RecorderOptions options) {
+    benchmark::RegisterBenchmark(name, [=](benchmark::State& state) {
+      Deep deep;
+      if (!recorded) {
+        for (auto _ : state) deep.step([](const Tensor& loss) { loss.backward(); });
+        return;
+      }
+      probe::Recorder recorder(deep.net, options);
+      for (auto _ : state) deep.step([&](const Tensor& loss) { recorder.backward(loss); });
+    })->Unit(benchmark::kMicrosecond);
+  };
+  const std::string out = "/tmp/fathom_bench_probe";
+  add("deep_mlp_w64_b32_d16", false, {});
+  add("deep_mlp_w64_b32_d16_nothing_due", true, {.every = 0, .out = out, .grad_norm = false});
+  add("deep_mlp_w64_b32_d16_sigma_max", true,
+      {.every = 1, .out = out, .sites = "*", .power_steps = 1, .grad_norm = false});
+  add("deep_mlp_w64_b32_d16_every_tenth", true,
+      {.every = 10, .out = out, .sites = "*", .power_steps = 1, .grad_norm = false});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -62,6 +106,7 @@ int main(int argc, char** argv) {
   add_layer_case("sigma_max", [](const probe::Jacobian& j) { return j.sigma_max({.tolerance = 1e-3}); });
   add_layer_case("spectrum", [](const probe::Jacobian& j) { return j.spectrum(); });
   add_layer_case("frobenius", [](const probe::Jacobian& j) { return j.frobenius(); });
+  add_recorder_cases();
 
   benchmark::RegisterBenchmark("lyapunov_map_3", map_case)->Unit(benchmark::kMicrosecond);
   for (bool with_bound : {false, true})

@@ -26,12 +26,6 @@ int checked_axis(const Shape& y, const Shape& x, int64_t asked) {
   return axis < y.rank && y[axis] == x[axis] ? axis : -1;
 }
 
-Slice slice_between(Node* y, Node* x) {
-  Slice slice(y, std::span<Node* const>(&x, 1));
-  if (!slice.reaches(0)) throw Error("Jacobian: y, " + describe(*y) + ", does not depend on x, " + describe(*x));
-  return slice;
-}
-
 bool is_elementwise(const Node& node) {
   if (node.elementwise) return true;
   for (std::string_view name : {"add", "sub", "mul", "div"})  // with a number, or without a product
@@ -53,13 +47,18 @@ Jacobian::Jacobian(const Tensor& y, const Tensor& x, JacobianOptions options)
     : Jacobian(on_tape(y, "y"), on_tape(x, "x"), options) {}
 
 Jacobian::Jacobian(Node* y, Node* x, JacobianOptions options)
-    : slice_(slice_between(y, x)),
-      y_shape_(y->shape),
-      x_shape_(x->shape),
-      y_dtype_(y->dtype),
-      x_dtype_(x->dtype),
-      axis_(checked_axis(y->shape, x->shape, options.batch_axis)),
+    : Jacobian(Slice(y, std::span<Node* const>(&x, 1)), options) {}
+
+Jacobian::Jacobian(Slice slice, JacobianOptions options)
+    : slice_(std::move(slice)),
+      y_shape_(slice_.y()->shape),
+      x_shape_(slice_.x(0).shape),
+      y_dtype_(slice_.y()->dtype),
+      x_dtype_(slice_.x(0).dtype),
+      axis_(checked_axis(y_shape_, x_shape_, options.batch_axis)),
       rng_(options.seed, directions_stream) {
+  if (!slice_.reaches(0))
+    throw Error("Jacobian: y, " + describe(*slice_.y()) + ", does not depend on x, " + describe(slice_.x(0)));
   const bool no_common_axis = axis_ < 0 && options.batch_axis >= 0 && x_shape_.rank > 1;
   coupled_ = no_common_axis || (axis_ >= 0 && (options.samples == Samples::coupled ||
                                                (options.samples == Samples::tested && some_sample_reaches_another())));

@@ -64,6 +64,7 @@ class Jacobian {
   // has consumed what lies between.
   Jacobian(const Tensor& y, const Tensor& x, JacobianOptions options = {});
   Jacobian(Node* y, Node* x, JacobianOptions options = {});
+  explicit Jacobian(Slice slice, JacobianOptions options = {});  // of its y by its first x
 
   bool coupled() const { return coupled_; }     // one Jacobian, though there is a batch
   bool batched() const { return axis_ >= 0; }   // one Jacobian a sample

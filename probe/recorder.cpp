@@ -251,8 +251,9 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, bool training, int64
   JacobianOptions how{.seed = uint64_t(steps) << 24 ^ uint64_t(found.size())};
   if (coupled) how.samples = *coupled ? Samples::coupled : Samples::independent;
   Node* const from = &x;
-  if (!Slice(&y, std::span<Node* const>(&from, 1)).reaches(0)) return;
-  const Jacobian jacobian(&y, &x, how);
+  Slice slice(&y, std::span<Node* const>(&from, 1));
+  if (!slice.reaches(0)) return;
+  const Jacobian jacobian(std::move(slice), how);
   if (!coupled) coupled = jacobian.coupled();
   row.has_jacobian = true;
   row.coupled = jacobian.coupled();
@@ -263,7 +264,8 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, bool training, int64
   Sigma sigmas = jacobian.sigma_max({.iterations = warm ? options.power_steps : options.cold_steps,
                                      .tolerance = 1e-3,
                                      .start = warm ? std::move(direction) : Tensor(),
-                                     .upper = false});
+                                     .upper = false,
+                                     .noise = 0});
   direction = std::move(sigmas.direction);
   std::vector<double> sigma = sigmas.sigma.to_vector(), residual = sigmas.residual.to_vector();
   std::vector<double> squares =

@@ -26,9 +26,10 @@ struct RecorderOptions {
   int64_t every = 10;        // steps between measurements of the layers, the first at step 0; 0: never
   std::string out = "run";   // the folder; made where there is none
   std::string name = "run";  // of this run within the record
-  std::string sites = {};    // paths of modules, such as "blocks.*" or "in,blocks.*.linear": * is any name, ** any path
-                             // none: the children of the network, and those of a Sequential in its place
-  int64_t samples = 0;       // how many samples of a batch count, from the first on; 0: all
+  std::string sites =
+      {};  // paths of modules, such as "blocks.*" or "in,blocks.*.linear": * is any name, ** any path, net the network
+           // itself; none: the children of the network, and those of a Sequential in its place
+  int64_t samples = 0;  // how many samples of a batch count, from the first on; 0: all
   std::map<std::string, std::string> info =
       {};                   // goes into the record; "net", "depth" and "seed" have their own places
   int64_t power_steps = 2;  // of the power iteration, from where the last measurement ended

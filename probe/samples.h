@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fathom/tensor/kernels/map.h"
+#include "fathom/tensor/kernels/reduce.h"
 #include "fathom/tensor/random.h"
 
 namespace fathom::probe {
@@ -49,19 +50,11 @@ inline Tensor tensor_of(const std::vector<double>& numbers, const Shape& shape) 
 
 inline Tensor contiguous_of(Tensor x) { return x.is_contiguous() ? x : kernel::clone(x); }
 
-template <class T>
-double sum_of_squares(const T* x, int64_t n, double scale = 1) {
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t k = 0; k < n; ++k) sum += (double(x[k]) * scale) * (double(x[k]) * scale);
-  return sum;
-}
-
 // The root of the sum of squares of what `pieces` shows, without overflow or underflow on the way. NaN stays NaN.
 template <class T, class Pieces>
 double scaled_norm(const T* x, Pieces pieces) {
   double sum = 0;
-  pieces([&](int64_t first, int64_t n) { sum += sum_of_squares(x + first, n); });
+  pieces([&](int64_t first, int64_t n) { sum += kernel::sum_of_squares(x + first, n); });
   if (sum > 1e-200 && sum < 1e200) return std::sqrt(sum);
   double largest = 0;
   bool nan = false;
@@ -105,11 +98,12 @@ inline void divide_samples(const Tensor& x, int axis, const std::vector<double>&
   visit_floating("probe", x.dtype(), [&]<class T>(T) {
     T* numbers = x.data<T>();
     for (int64_t i = 0; i < layout.batch; ++i) {
-      const double divisor = divisors[size_t(i)], factor = 1 / divisor;
-      const bool exact = std::isfinite(factor) && factor != 0;
+      const double divisor = divisors[size_t(i)];
+      const T factor = T(1 / divisor);
+      const bool in_range = std::isnormal(factor);
       layout.pieces(i, [&](int64_t first, int64_t n) {
-        if (exact)
-          for (int64_t k = first; k < first + n; ++k) numbers[k] = T(double(numbers[k]) * factor);
+        if (in_range)
+          for (int64_t k = first; k < first + n; ++k) numbers[k] *= factor;
         else
           for (int64_t k = first; k < first + n; ++k) numbers[k] = T(double(numbers[k]) / divisor);
       });

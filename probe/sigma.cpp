@@ -36,14 +36,15 @@ Sigma Jacobian::sigma_max(const SigmaOptions& options) const {
 }
 
 Tensor Jacobian::start_of(const SigmaOptions& options, double& part) const {
-  Tensor random = kernel::full(x_shape_, 0, x_dtype_);
   const auto draw_all = [&] {
+    Tensor random(x_shape_, x_dtype_);
     for (int64_t i = 0; i < batch_; ++i) draw_direction(random, axis_, i, rng_);
+    return random;
   };
   part = 1;
   const bool noisy = options.upper && options.noise > 0;
   // Of 1 or 2 numbers a shifted random direction is not most likely near its middle, and a start is worth nothing.
-  if (!options.start.defined() || (noisy && inputs_ < 3)) return draw_all(), random;
+  if (!options.start.defined() || (noisy && inputs_ < 3)) return draw_all();
 
   Tensor v = kernel::clone(options.start);
   const auto normalise = [&] {
@@ -58,7 +59,7 @@ Tensor Jacobian::start_of(const SigmaOptions& options, double& part) const {
   normalise();
   part = 0;
   if (!noisy) return v;
-  draw_all();
+  const Tensor random = draw_all();
   visit_floating("Jacobian", x_dtype_, [&]<class T>(T) {
     T *to = v.data<T>(), *from = random.data<T>();
     for (int64_t k = 0, n = v.numel(); k < n; ++k) to[k] += T(options.noise) * from[k];

@@ -64,7 +64,8 @@ std::vector<nn::NamedModule> sites_of(nn::Module& net, const std::string& patter
   if (patterns.empty()) sites = opened(all, "");
   else
     for (const nn::NamedModule& each : all)
-      if (fits(patterns, each.name.empty() ? "net" : each.name)) sites.push_back(each);
+      if (each.name.empty() ? ("," + patterns + ",").find(",net,") != std::string::npos : fits(patterns, each.name))
+        sites.push_back(each);
   if (sites.empty() && patterns.empty()) sites.push_back(all[0]);
   if (sites.empty())
     throw Error("Recorder: no module fits the sites \"" + patterns + "\"; the first of " + std::to_string(all.size()) +

@@ -12,7 +12,7 @@ namespace fathom::probe {
 bool fits(const std::string& patterns, const std::string& path);
 
 // The modules that fit; without a pattern the children of the network, each Sequential among them replaced by its own.
-// The network itself is called "net". Throws Error when there is none.
+// The network itself is called "net", which no * stands for. Throws Error when there is none.
 std::vector<nn::NamedModule> sites_of(nn::Module& net, const std::string& patterns);
 
 }  // namespace fathom::probe

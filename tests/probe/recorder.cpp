@@ -265,7 +265,8 @@ TEST_CASE("Recorder: sites by name") {
   };
   CHECK(sites("blocks.*") == std::vector<std::string>{"blocks.0", "blocks.1"});
   CHECK(sites("**.linear,out") == std::vector<std::string>{"blocks.0.linear", "blocks.1.linear", "out"});
-  CHECK(sites("*") == std::vector<std::string>{"net", "in", "dropout", "out"});
+  CHECK(sites("*") == std::vector<std::string>{"in", "dropout", "out"});
+  CHECK(sites("out,net") == std::vector<std::string>{"net", "out"});
   nn::Sequential nested(nn::Sequential(nn::Linear(5, 5), nn::Tanh()), nn::Residual(nn::Linear(5, 5)));
   CHECK(Recorder(nested, {.out = folder}).sites() == std::vector<std::string>{"0.0", "0.1", "1"});
 }
