@@ -7,6 +7,7 @@
 #include "fathom/autograd/node.h"
 #include "fathom/autograd/recording.h"
 #include "fathom/optim/for_each.h"
+#include "fathom/optim/observer.h"
 #include "fathom/tensor/kernels/reduce.h"
 
 namespace fathom::optim {
@@ -130,13 +131,20 @@ double Optimizer::step(StepOptions options) {
     }
     if (options.clip_norm > 0) scale = clip_scale(norm, options.clip_norm);
   }
+  const bool observed = observer && observer->wants_norms();
+  std::vector<StepNorms> norms;
   for (Parameter& p : parameters_) {
     const Tensor g = p.w.grad();
     if (!g.defined()) continue;
     ++p.steps;
+    StepSums sums;
+    if (observed) step_sums = &sums;
     update(p, g.is_contiguous() ? g : kernel::clone(g), scale);
+    step_sums = nullptr;
     p.w.storage().changed("step");
+    if (observed) norms.push_back({p.w, std::sqrt(sums.weight), std::sqrt(sums.gradient), std::sqrt(sums.update)});
   }
+  if (observed) observer->stepped(norms);
   return norm;
 }
 

@@ -6,8 +6,7 @@
 //
 //   1. Training's numbers are the same, bit for bit, with a recorder and without.
 //   2. A site is one call of a module: its Jacobian is that of its output by its input, over what training recorded.
-//   Only
-//      calls that lead to the loss are measured, each on the way back, before its part of the tape is consumed.
+//      Only calls that lead to the loss are measured, each on the way back, before its part of the tape is consumed.
 //   3. The record is whole after every step: JSON Lines, appended, each by one write.
 //   4. Recorder and module may die in either order; both stay on the thread and at the address where they are.
 #pragma once
@@ -19,39 +18,69 @@
 
 #include "fathom/autograd/backward.h"
 #include "fathom/nn/module.h"
+#include "fathom/probe/alarms.h"
 
 namespace fathom::probe {
 
 struct RecorderOptions {
-  int64_t every = 10;        // steps between measurements of the layers, the first at step 0; 0: never
+  // How often, in steps, the first at step 0; 0: never.
+  int64_t every = 10;         // of each site sigma_max, Frobenius norm, gain, and the norms around it
+  int64_t gains_every = 0;    // at steps between those: the gain and the norms alone
+  int64_t details_every = 0;  // of those at `every`: singular values with bounds, condition, ranks, the products over
+                              // the sites, statistics of the outputs; dear, best with few samples in `probe`
+  int64_t parameters_every = 0;  // norms of each weight, gradient and update, from the optimiser's own pass
+
+  // Where.
   std::string out = "run";   // the folder; made where there is none
   std::string name = "run";  // of this run within the record
-  std::string sites =
-      {};  // paths of modules, such as "blocks.*" or "in,blocks.*.linear": * is any name, ** any path, net the network
-           // itself; none: the children of the network, and those of a Sequential in its place
-  int64_t samples = 0;  // how many samples of a batch count, from the first on; 0: all
-  std::map<std::string, std::string> info =
-      {};                   // goes into the record; "net", "depth" and "seed" have their own places
-  int64_t power_steps = 2;  // of the power iteration, from where the last measurement ended
+  std::string sites = {};  // paths of modules, such as "blocks.*" or "in,blocks.*.linear": * is any name, ** any path,
+                           // net the network itself; none: the children of the network, and those of a Sequential in
+                           // its place
+
+  // On what. With `probe`, these inputs go through the network too at the steps that are due, and the Jacobians are
+  // theirs: fewer samples than a batch has cost less, and the same ones all along can be compared. Batch statistics and
+  // the default random numbers are left as they are.
+  Tensor probe = {};
+  int64_t samples = 0;  // of the batch, or the probe, how many count, from the first on; 0: all
+
+  // How.
+  int64_t power_steps = 1;  // of the power iteration, from where the last measurement ended
   int64_t cold_steps = 10;  // the first time
-  int64_t probes = 1;       // for the Frobenius norm: random directions a sample
-  bool grad_norm = true;    // sum up the gradients' norm; false: `step(norm)` tells it
+  int64_t probes = 1;       // random directions a sample, for Frobenius norms that no formula gives
+  bool grad_norm = true;    // sum up the gradients' norm at every step; false: `step(norm)` tells it
+  Alarms alarms = {};
+  std::map<std::string, std::string> info = {};  // goes into the record; "net", "depth", "seed" have their own places
 };
 
 // One site at one step. A batch's singular values are those of its samples; norms are over the whole batch.
 struct SiteMeasure {
   std::string site;           // the module's path
   int64_t call = 0;           // of this module, in the step
-  bool has_jacobian = false;  // its input is floating and leads to its output; else the next eight are not there
+  bool has_jacobian = false;  // its input is floating and leads to its output; else the next six are not there
   bool coupled = false;       // samples reach each other: sigma and frobenius are the whole batch's
-  double sigma_max = 0, sigma_median = 0, sigma_min = 0;  // of the samples' largest singular values: lower bounds
-  double residual = 0;                                    // the largest of the samples' (see probe::Sigma)
-  double frobenius = 0;                                   // root mean square over the samples; an estimate
-  double grad_in = 0;                                     // |dloss / d input|
-  double gain = 0;                                        // grad_in / grad_out
-  double grad_out = 0;                                    // |dloss / d output|
+  double sigma_max = 0, sigma_median = 0, sigma_min = 0;      // of the samples' largest singular values: lower bounds
+  double residual = 0;                                        // the largest of the samples' (see probe::Sigma)
+  double frobenius = 0;                                       // root mean square over the samples
+  double grad_in = std::numeric_limits<double>::quiet_NaN();  // |dloss / d input|
+  double grad_out = 0;                                        // |dloss / d output|
+  double gain = std::numeric_limits<double>::quiet_NaN();     // grad_in / grad_out
   double weight_norm = 0;
   double activation_rms = 0;  // of the output
+
+  // Details, where they were due.
+  bool has_details = false;
+  double upper = 0;              // sigma_max lies below it, with probability 1 - 1e-6
+  std::vector<double> spectrum;  // descending: the median over the samples of each
+  double condition = 0, sigma_min_active = 0, effective_rank = 0, stable_rank = 0;  // medians; see probe::Spectrum
+  double kurtosis = 0;   // of the outputs: 3 for normal numbers
+  double dead = 0;       // share of the outputs' elements that are 0 for the whole batch
+  double saturated = 0;  // share of the outputs beyond 0.99 in size where none is beyond 1, else 0
+};
+
+// One parameter at one step, as the optimiser changed it.
+struct ParameterMeasure {
+  std::string name;
+  double weight_norm = 0, grad_norm = 0, update_norm = 0;
 };
 
 struct RecorderEnd {
@@ -67,22 +96,27 @@ class Recorder {
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
-  // loss.backward(options), measured when due, and a step in the record. Throws as backward does, and when the record
-  // cannot be written.
+  // loss.backward(options), measured when due, and a step in the record. Throws as backward does, when the record
+  // cannot be written, and on an alarm that stops.
   void backward(const Tensor& loss, const BackwardOptions& options = {});
   // With `.grad_norm = false`: the norm that the step's line is waiting for, such as what opt.step() returned.
   void step(double grad_norm);
+  // The sharpness of the loss at this step (see probe::sharpness) goes into the record beside 2 / lr. To be called
+  // before backward(). Returns it.
+  double sharpness(const Tensor& loss, double lr);
   // Writes the end of the run; what comes after it is not recorded.
   void finish(RecorderEnd end = {});
-  // Draws the record, with all its runs, as one page: see write_report.
+  // Draws the record, with all its runs, as one page: see write_report. May be called while the run goes on.
   void report(const std::string& page_path);
 
   const std::string& path() const;               // of the record
   const std::vector<SiteMeasure>& last() const;  // the last measurement, from the input on
-  std::vector<std::string> sites() const;        // the paths of the modules that are watched
-  int64_t steps() const;                         // so far
-  double seconds() const;                        // since the start
-  double measuring_seconds() const;              // of them, spent measuring and writing
+  const std::vector<ParameterMeasure>& last_parameters() const;
+  const std::vector<Alarm>& alarms() const;  // all so far
+  std::vector<std::string> sites() const;    // the paths of the modules that are watched
+  int64_t steps() const;                     // so far
+  double seconds() const;                    // since the start
+  double measuring_seconds() const;          // of them, spent measuring and writing
 
  private:
   struct State;

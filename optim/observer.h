@@ -1,0 +1,25 @@
+// Who watches the steps of optimisers on this thread: the hook that instruments hang on.
+#pragma once
+#include <span>
+
+#include "fathom/tensor/tensor.h"
+
+namespace fathom::optim {
+
+// Of one parameter in one step: the norms of the weight before it, of its gradient before clipping, and of the change.
+struct StepNorms {
+  Tensor w;
+  double weight = 0, gradient = 0, update = 0;
+};
+
+struct StepObserver {
+  virtual bool wants_norms() = 0;  // of the step that begins; they are summed in the optimiser's own pass
+  virtual void stepped(std::span<const StepNorms> parameters) = 0;  // those with a gradient
+
+ protected:
+  ~StepObserver() = default;
+};
+
+inline constinit thread_local StepObserver* observer = nullptr;
+
+}  // namespace fathom::optim

@@ -1,0 +1,84 @@
+// What a recorder watches for.
+#include <algorithm>
+#include <cmath>
+
+#include "fathom/probe/recorder/json_line.h"
+#include "fathom/probe/recorder/state.h"
+
+namespace fathom::probe {
+namespace {
+
+std::string text(double x) {
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%.4g", x);
+  return digits;
+}
+
+}  // namespace
+
+// Requires: the lines of the step are written, as this may throw.
+void Recorder::State::raise(std::string kind, std::string site, std::string message) {
+  alarms.push_back({steps, std::move(kind), std::move(site), std::move(message)});
+  const Alarm alarm = alarms.back();
+  const bool stops = options.alarms.action == OnAlarm::stop;
+  JsonLine line("alarm");
+  line.add("run", options.name);
+  line.add("step", alarm.step);
+  line.add("kind", alarm.kind);
+  line.add("site", alarm.site);
+  line.add("message", alarm.message);
+  line.add("action", stops ? "stop" : options.alarms.call ? "call" : "warn");
+  write(line.take());
+  if (options.alarms.call) options.alarms.call(alarm);
+  if (stops)
+    throw Error("Recorder: step " + std::to_string(alarm.step) + ": " + alarm.kind +
+                (alarm.site.empty() ? "" : " at " + alarm.site) + ": " + alarm.message);
+}
+
+void Recorder::State::check_loss() {
+  const Alarms& watch = options.alarms;
+  if (watch.nonfinite && !std::isfinite(loss)) raise("nonfinite", "", "the loss is " + text(loss));
+  if (watch.loss_spike > 0 && !losses.empty()) {
+    std::vector<double> sorted(losses.begin(), losses.end());
+    std::nth_element(sorted.begin(), sorted.begin() + std::ptrdiff_t(sorted.size() / 2), sorted.end());
+    const double usual = sorted[sorted.size() / 2];
+    if (loss > watch.loss_spike * usual)
+      raise("loss_spike", "",
+            "the loss " + text(loss) + " is " + text(loss / usual) + " times the median of the last " +
+                std::to_string(losses.size()) + " steps");
+  }
+  if (std::isfinite(loss)) losses.push_back(loss);
+  while (int64_t(losses.size()) > watch.window) losses.pop_front();
+}
+
+// The first site, from the input on, whose output is not finite; then the last whose gradient is not: where it began.
+void Recorder::State::check_sites() {
+  const Alarms& watch = options.alarms;
+  const auto named = [](const SiteMeasure& m) { return m.site + (m.call ? " #" + std::to_string(m.call) : ""); };
+  if (watch.nonfinite) {
+    for (const SiteMeasure& m : last)
+      if (!std::isfinite(m.activation_rms)) return raise("nonfinite", named(m), "its output is not finite");
+    for (auto m = last.rbegin(); m != last.rend(); ++m)
+      if (!std::isfinite(m->grad_out)) return raise("nonfinite", named(*m), "the gradient of its output is not finite");
+  }
+  double gain = 0;  // log10
+  for (const SiteMeasure& m : last) gain += std::isnan(m.gain) ? 0 : std::log10(m.gain);
+  const auto tell = [&](const char* kind, double threshold) {
+    raise(kind, last.front().site,
+          "through " + std::to_string(last.size()) + " layers the gradient changes by 10^" + text(gain) +
+              ", the threshold is " + text(threshold));
+  };
+  if (last.empty()) return;
+  if (watch.exploding > 0 && gain > std::log10(watch.exploding)) tell("exploding", watch.exploding);
+  if (watch.vanishing > 0 && gain < std::log10(watch.vanishing)) tell("vanishing", watch.vanishing);
+}
+
+void Recorder::State::check_gradients() {
+  if (!options.alarms.no_gradient || steps > 0) return;
+  for (const nn::NamedTensor& each : parameters)
+    if (each.tensor.requires_grad() && !each.tensor.grad().defined())
+      raise("no_gradient", each.name,
+            "the parameter of shape " + to_string(each.tensor.shape()) + " received no gradient");
+}
+
+}  // namespace fathom::probe

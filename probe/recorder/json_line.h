@@ -1,0 +1,71 @@
+// One JSON object, written in place: a line of the record at the price of its digits. Internal to the recorder.
+#pragma once
+#include <charconv>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fathom::probe {
+
+class JsonLine {
+ public:
+  explicit JsonLine(std::string_view type) { add("type", type); }
+
+  void add(std::string_view name, double x) { key(name), number(x); }
+  void add(std::string_view name, int64_t x) { key(name), digits(x); }
+  void add(std::string_view name, bool x) { key(name), text_ += x ? "true" : "false"; }
+  void add(std::string_view name, std::string_view x) { key(name), quoted(x); }
+  void add(std::string_view name, const char* x) { add(name, std::string_view(x)); }
+  void add(std::string_view name, const std::string& x) { add(name, std::string_view(x)); }
+  void add(std::string_view name, const std::vector<double>& list) {
+    key(name), text_ += '[';
+    for (size_t i = 0; i < list.size(); ++i) text_ += i ? "," : "", number(list[i]);
+    text_ += ']', comma_ = true;
+  }
+  void add(std::string_view name, const std::vector<std::string>& list) {
+    key(name), text_ += '[';
+    for (size_t i = 0; i < list.size(); ++i) text_ += i ? "," : "", quoted(list[i]);
+    text_ += ']', comma_ = true;
+  }
+  // f() adds to an object under this name; each of a list's objects is begun by `item`.
+  template <class F>
+  void object(std::string_view name, F f) {
+    key(name), text_ += '{', comma_ = false;
+    f();
+    text_ += '}', comma_ = true;
+  }
+  template <class List, class F>
+  void objects(std::string_view name, const List& list, F f) {
+    key(name), text_ += '[', comma_ = false;
+    for (const auto& each : list) {
+      text_ += comma_ ? ",{" : "{", comma_ = false;
+      f(each);
+      text_ += '}', comma_ = true;
+    }
+    text_ += ']', comma_ = true;
+  }
+  std::string take() { return std::move(text_ += '}'); }
+
+ private:
+  void key(std::string_view name) {
+    if (comma_) text_ += ',';
+    comma_ = true;
+    text_ += '"', text_ += name, text_ += "\":";
+  }
+  template <class Number>
+  void digits(Number x) {
+    char buffer[32];
+    text_.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, x).ptr);
+  }
+  void number(double x) {  // JSON's numbers know no infinity and no NaN
+    if (std::isfinite(x)) digits(x);
+    else text_ += std::isnan(x) ? "\"NaN\"" : x > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+  }
+  void quoted(std::string_view x);
+
+  std::string text_ = "{";
+  bool comma_ = false;
+};
+
+}  // namespace fathom::probe

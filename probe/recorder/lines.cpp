@@ -1,0 +1,189 @@
+// The lines of a record:
+//   run         a run begins: schema, version, time (UTC), dtype, plan, sites, parameters, machine, the user's own
+//   facts step        of each step: loss, grad_norm layers      of a step that was due: "sites", from the input on, and
+//   "product" over them parameters  of a step: "rows", the norms of weight, gradient and update sharpness   the
+//   curvature of the loss beside `edge`, 2 / rate alarm       kind, site, message, action end         steps, seconds,
+//   costs
+// Numbers that JSON has not are "NaN", "Infinity" and "-Infinity". What was not measured is left out.
+#include <cblas.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+
+#include "fathom/probe/recorder/json_line.h"
+#include "fathom/probe/recorder/state.h"
+
+namespace fathom::probe {
+namespace {
+
+std::string time_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+std::string processor() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name"))
+      if (const size_t at = line.find(": "); at != std::string::npos) return line.substr(at + 2);
+  return {};
+}
+
+void add_text_or_number(JsonLine& line, const std::string& name, const std::string& text) {
+  char* end = nullptr;
+  const long long n = std::strtoll(text.c_str(), &end, 10);
+  if (!text.empty() && !*end) line.add(name, int64_t(n));
+  else line.add(name, text);
+}
+
+std::string plan_of(const RecorderOptions& o) {
+  std::string plan = "layers every " + std::to_string(o.every);
+  const auto add = [&](const char* what, int64_t every) {
+    if (every > 0) plan += std::string(", ") + what + " every " + std::to_string(every);
+  };
+  add("gains", o.gains_every);
+  add("details", o.details_every);
+  add("parameters", o.parameters_every);
+  if (o.probe.defined()) plan += ", on a probe of " + to_string(o.probe.shape());
+  return plan;
+}
+
+}  // namespace
+
+void Recorder::State::write(std::string line) {
+  const Stopwatch watch(writing);
+  file.append(std::move(line));
+}
+
+void Recorder::State::write_run() {
+  JsonLine line("run");
+  line.add("run", options.name);
+  line.add("schema", int64_t{2});
+  line.add("fathom", FATHOM_VERSION);
+  line.add("time", time_now());
+  for (const char* key : {"net", "depth", "seed"})
+    if (const auto found_info = options.info.find(key); found_info != options.info.end())
+      add_text_or_number(line, key, found_info->second);
+  if (!parameters.empty()) line.add("dtype", to_string(parameters[0].tensor.dtype()));
+  line.add("every", options.every);
+  line.add("plan", plan_of(options));
+  line.add("sites", paths);
+  std::vector<std::string> names;
+  for (const nn::NamedTensor& each : parameters) names.push_back(each.name);
+  line.add("parameters", names);
+  line.add("processor", processor());
+  line.add("blas", std::string(openblas_get_config()));
+#ifdef NDEBUG
+  line.add("build", "release");
+#else
+  line.add("build", "debug");
+#endif
+  line.object("options", [&] {
+    for (const auto& [key, value] : options.info)
+      if (key != "net" && key != "depth" && key != "seed") line.add(key, value);
+  });
+  write(line.take());
+}
+
+void Recorder::State::write_step(std::optional<double> norm) {
+  if (!waiting_loss) return;
+  JsonLine line("step");
+  line.add("run", options.name);
+  line.add("step", steps - 1);
+  line.add("loss", *waiting_loss);
+  if (norm) line.add("grad_norm", *norm);
+  waiting_loss.reset();
+  write(line.take());
+}
+
+void Recorder::State::write_layers() {
+  JsonLine line("layers");
+  line.add("run", options.name);
+  line.add("step", steps);
+  line.objects("sites", last, [&](const SiteMeasure& m) {
+    line.add("site", m.site);
+    line.add("call", m.call);
+    if (m.has_jacobian) {
+      line.add("sigma_max", m.sigma_max);
+      line.add("log10_sigma_max", std::log10(m.sigma_max));
+      line.add("sigma_median", m.sigma_median);
+      line.add("sigma_min", m.sigma_min);
+      line.add("residual", m.residual);
+      line.add("frobenius", m.frobenius);
+      if (m.coupled) line.add("coupled", true);
+    }
+    if (m.has_details) {
+      line.add("upper", m.upper);
+      line.add("condition", m.condition);
+      line.add("sigma_min_active", m.sigma_min_active);
+      line.add("effective_rank", m.effective_rank);
+      line.add("stable_rank", m.stable_rank);
+      line.add("spectrum", m.spectrum);
+      line.add("kurtosis", m.kurtosis);
+      line.add("dead", m.dead);
+      line.add("saturated", m.saturated);
+    }
+    if (!std::isnan(m.grad_in) || m.has_jacobian) {
+      line.add("grad_in", m.grad_in);
+      line.add("gain", m.gain);
+      line.add("log10_gain", std::log10(m.grad_in) - std::log10(m.grad_out));
+    }
+    line.add("grad_out", m.grad_out);
+    line.add("weight_norm", m.weight_norm);
+    line.add("activation_rms", m.activation_rms);
+  });
+  if (product)
+    line.object("product", [&] {
+      line.add("chain", product->why_none.empty());
+      if (!product->why_none.empty()) return line.add("why", product->why_none);
+      line.add("log10_norm", product->norm);
+      line.add("log10_bound", product->bound);
+      if (!product->gain.empty()) line.add("log10_gain", product->gain);
+    });
+  write(line.take());
+}
+
+void Recorder::State::write_parameters(std::span<const optim::StepNorms> norms) {
+  const Stopwatch watch(measuring);
+  last_parameters.clear();
+  for (const optim::StepNorms& each : norms)
+    for (const nn::NamedTensor& named : parameters)
+      if (named.tensor.is_same(each.w))
+        last_parameters.push_back({named.name, each.weight, each.gradient, each.update});
+  if (last_parameters.empty()) return;
+  JsonLine line("parameters");
+  line.add("run", options.name);
+  line.add("step", steps - 1);
+  line.objects("rows", last_parameters, [&](const ParameterMeasure& m) {
+    line.add("name", m.name);
+    line.add("weight_norm", m.weight_norm);
+    line.add("grad_norm", m.grad_norm);
+    line.add("update_norm", m.update_norm);
+  });
+  write(line.take());
+}
+
+void Recorder::State::write_end(double accuracy) {
+  JsonLine line("end");
+  line.add("run", options.name);
+  line.add("steps", steps);
+  line.add("seconds", since_start.seconds());
+  line.add("measuring_seconds", measuring);
+  line.add("loss", loss);
+  if (!std::isnan(accuracy)) line.add("accuracy", accuracy);
+  line.object("costs", [&] {
+    line.add("Jacobians", jacobians - details);
+    line.add("details", details);
+    line.add("writing", writing);
+    line.add("norms and rest", measuring - jacobians - writing);
+  });
+  write(line.take());
+}
+
+}  // namespace fathom::probe

@@ -1,0 +1,185 @@
+// What a recorder measures of a site.
+#include <algorithm>
+#include <cmath>
+
+#include "fathom/autograd/checkpoint.h"  // Replay
+#include "fathom/autograd/recording.h"
+#include "fathom/probe/jacobian.h"
+#include "fathom/probe/product.h"
+#include "fathom/probe/recorder/state.h"
+
+namespace fathom::probe {
+namespace {
+
+bool any_nan(const std::vector<double>& list) {
+  return std::any_of(list.begin(), list.end(), [](double value) { return std::isnan(value); });
+}
+double median(std::vector<double> list) {
+  if (list.empty() || any_nan(list)) return NAN;
+  std::sort(list.begin(), list.end());
+  return (list[(list.size() - 1) / 2] + list[list.size() / 2]) / 2;
+}
+// Of a tensor (batch, ...) or of rank 0 without: the numbers of the first samples, those of one after the other.
+std::vector<double> of_samples(const Tensor& x, bool batched, int64_t samples) {
+  std::vector<double> all = x.to_vector();
+  if (batched && samples && samples < x.shape()[0]) all.resize(size_t(x.numel() / x.shape()[0] * samples));
+  return all;
+}
+
+// Moments and shares of a site's output, over all its elements.
+void describe_activations(SiteMeasure& row, const Tensor& tensor, int batch_axis) {
+  const Tensor y = contiguous_of(tensor);
+  const Layout layout(y.shape(), y.dim() > 1 && batch_axis < y.dim() ? batch_axis : -1);
+  visit_floating("Recorder", y.dtype(), [&]<class T>(T) {
+    const T* x = y.data<T>();
+    const int64_t n = y.numel();
+    double sum = 0, most = 0, near = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const double size = std::abs(double(x[i]));
+      sum += double(x[i]), near += size >= 0.99;
+      if (!(size <= most)) most = size;  // a NaN too
+    }
+    const double mean = sum / double(n);
+    double second = 0, fourth = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const double square = (double(x[i]) - mean) * (double(x[i]) - mean);
+      second += square, fourth += square * square;
+    }
+    row.kurtosis = double(n) * fourth / (second * second);
+    row.saturated = most <= 1 ? near / double(n) : 0;
+    int64_t dead = 0;
+    for (int64_t k = 0; k < layout.size(); ++k) {
+      bool zero = true;
+      for (int64_t i = 0; zero && i < layout.batch; ++i) zero = x[layout.at(i, k)] == 0;
+      dead += zero;
+    }
+    row.dead = double(dead) / double(layout.size());
+  });
+}
+
+}  // namespace
+
+void Recorder::State::describe_output(SiteMeasure& row, const nn::Module& module, const Tensor& y) const {
+  row.activation_rms = y.numel() ? norm_of(y) / std::sqrt(double(y.numel())) : 0;
+  for (const Tensor& w : module.parameters()) row.weight_norm = std::hypot(row.weight_norm, norm_of(w));
+  if (details_due() && y.numel()) describe_activations(row, y, int(module.batch_axis()));
+}
+
+void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t call, Node& y, Node& x) {
+  Node* const from = &x;
+  Slice slice(&y, std::span<Node* const>(&from, 1));
+  if (!slice.reaches(0)) return;
+  const Stopwatch watch(jacobians);
+  std::optional<bool>& coupled = site.coupled[kind.training];
+  JacobianOptions how{.batch_axis = kind.batch_axis, .seed = uint64_t(steps) << 24 ^ uint64_t(y.number)};
+  if (coupled) how.samples = *coupled ? Samples::coupled : Samples::independent;
+  const Jacobian jacobian(std::move(slice), how);
+  if (!coupled) coupled = jacobian.coupled();
+  row.has_jacobian = true;
+  row.coupled = jacobian.coupled();
+
+  if (site.directions.size() <= size_t(call)) site.directions.resize(size_t(call) + 1);
+  Tensor& direction = site.directions[size_t(call)];
+  const bool warm = direction.defined() && direction.shape() == x.shape && direction.dtype() == x.dtype;
+  const bool detailed = details_due();
+  Sigma sigmas = jacobian.sigma_max({.iterations = warm ? options.power_steps : options.cold_steps,
+                                     .tolerance = 1e-3,
+                                     .start = warm ? std::move(direction) : Tensor(),
+                                     .method = warm ? SigmaMethod::power : SigmaMethod::chosen,
+                                     .upper = detailed});
+  direction = std::move(sigmas.direction);
+  const bool batched = jacobian.batched();
+  std::vector<double> sigma = of_samples(sigmas.sigma, batched, options.samples);
+  const std::vector<double> residual = of_samples(sigmas.residual, batched, options.samples);
+  if (sigma.empty() || any_nan(sigma)) {
+    row.sigma_max = row.sigma_median = row.sigma_min = row.residual = NAN;
+  } else {
+    row.sigma_median = median(sigma);
+    row.sigma_min = *std::min_element(sigma.begin(), sigma.end());
+    row.sigma_max = *std::max_element(sigma.begin(), sigma.end());
+    row.residual = *std::max_element(residual.begin(), residual.end());
+  }
+  const std::vector<double> norms = of_samples(
+      jacobian.frobenius({.exact_below = options.probes, .probes = options.probes}).value, batched, options.samples);
+  row.frobenius = scaled_norm(norms.data(), [&](auto f) { f(int64_t{0}, int64_t(norms.size())); }) /
+                  std::sqrt(double(norms.size()));
+  if (!detailed) return;
+
+  const Stopwatch more(details);
+  const std::vector<double> upper = of_samples(sigmas.upper, batched, options.samples);
+  row.has_details = true;
+  row.upper = upper.empty() || any_nan(upper) ? NAN : *std::max_element(upper.begin(), upper.end());
+  const Spectrum spectrum = jacobian.spectrum();
+  const std::vector<double> values = of_samples(spectrum.values, batched, options.samples);
+  const size_t count = size_t(spectrum.values.numel() / std::max<int64_t>(jacobian.batch(), 1));
+  row.spectrum.clear();
+  for (size_t k = 0; k < count; ++k) {
+    std::vector<double> of_all;
+    for (size_t i = k; i < values.size(); i += count) of_all.push_back(values[i]);
+    row.spectrum.push_back(median(std::move(of_all)));
+  }
+  const auto middle = [&](const Tensor& each) { return median(of_samples(each, batched, options.samples)); };
+  row.condition = middle(spectrum.condition);
+  row.sigma_min_active = middle(spectrum.sigma_min_active);
+  row.effective_rank = middle(spectrum.effective_rank);
+  row.stable_rank = middle(spectrum.stable_rank);
+}
+
+void Recorder::State::measure_product(const Tensor& g) {
+  product.emplace();
+  if (links.empty()) return;
+  const Stopwatch watch(details);
+  pool::vector<Node*> chain;
+  for (const Link& link : links) {
+    if (!link.x) {
+      product->why_none = "an input of a site is not on the tape";
+      return;
+    }
+    chain.push_back(link.x.get());
+  }
+  chain.push_back(links.back().y.get());
+  product->why_none = chain_break(std::span<Node* const>(chain));
+  if (!product->why_none.empty()) return;
+  ProductOptions how;
+  how.batch_axis = batch_axis;
+  if (g.defined() && g.shape() == chain.back()->shape) how.cotangent = g;
+  const Products found_products = products_along(std::span<Node* const>(chain), how);
+  const bool batched = found_products.log10_norm.dim() == 2;
+  const auto most = [&](const Tensor& x) {  // over the samples
+    std::vector<double> out;
+    if (!x.defined()) return out;
+    const std::vector<double> all = of_samples(x, batched, options.samples);
+    const size_t sites_count = links.size();
+    out.assign(sites_count, -std::numeric_limits<double>::infinity());
+    for (size_t i = 0; i < all.size(); ++i)
+      if (!(all[i] <= out[i % sites_count])) out[i % sites_count] = all[i];
+    return out;
+  };
+  product->norm = most(found_products.log10_norm);
+  product->bound = most(found_products.log10_bound);
+  product->gain = most(found_products.log10_gain);
+}
+
+// The probe goes through the network; its tape is measured and dropped.
+void Recorder::State::measure_probe() {
+  const Stopwatch watch(measuring);
+  const Flag as_probe(probing);
+  const Recording on(true);
+  const Replay own_numbers{Rng(uint64_t(steps), 0x70726f6265)};
+  probed.clear();
+  for (auto& [module, site] : sites) site.calls = 0;
+  links.clear();
+  const Tensor y = (*net)(options.probe);
+  if (details_due() && !links.empty()) measure_product({});
+  links.clear();
+  for (auto& [module, site] : sites) site.calls = 0;
+}
+
+double Recorder::State::grad_norm() const {
+  double norm = 0;
+  for (const nn::NamedTensor& each : parameters)
+    if (const Tensor g = each.tensor.grad(); g.defined()) norm = std::hypot(norm, norm_of(g));
+  return norm;
+}
+
+}  // namespace fathom::probe

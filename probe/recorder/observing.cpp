@@ -1,0 +1,176 @@
+// How a recorder follows the calls of modules and the steps of optimisers, and hangs its hooks on the tape.
+#include <algorithm>
+
+#include "fathom/autograd/hooks.h"
+#include "fathom/autograd/recording.h"
+#include "fathom/autograd/slice.h"
+#include "fathom/probe/recorder/state.h"
+
+namespace fathom::probe {
+
+constinit thread_local Recorder::Observing Recorder::Observing::one;
+constinit thread_local Recorder::State* Recorder::Observing::first = nullptr;
+constinit thread_local nn::Observer* Recorder::Observing::other = nullptr;
+constinit thread_local optim::StepObserver* Recorder::Observing::other_steps = nullptr;
+
+namespace {
+
+void hang(Node& node, std::unique_ptr<Hook> hook) {
+  if (!node.watch) node.watch = std::make_unique<Watch>();
+  auto* at = &node.watch->hooks;
+  while (*at) at = &(*at)->next;
+  *at = std::move(hook);
+}
+
+// Whether backward() passes this node with a cotangent, and a hook on it changes nothing.
+bool is_passed(const Node& node) { return node.trained && !node.is_leaf(); }
+
+}  // namespace
+
+// On a site's output: measures the site, with the cotangent that backward() brings.
+struct Recorder::SiteHook final : Hook {
+  std::shared_ptr<State> state;
+  std::shared_ptr<SiteMeasure> row;
+  State::Site* site;
+  State::Kind kind;
+  int64_t call;
+  Node* y;            // it owns this hook
+  Ref<Node> x;        // null: not on the tape
+  bool same = false;  // the module gives back its input
+
+  Tensor operator()(const Tensor& g) override {
+    State& s = *state;
+    if (!s.open || !s.in_backward || s.busy || !s.due()) return {};
+    const Stopwatch watch(s.measuring);
+    const Flag busy(s.busy);
+    row->grad_out = norm_of(g);
+    Node* const from = same ? y : x.get();
+    if (from && s.jacobians_due() && !s.options.probe.defined()) {
+      if (s.details_due() && !s.product) s.measure_product(g);
+      s.measure(*row, *site, kind, call, *y, *from);
+    }
+    if (same) row->grad_in = row->grad_out;
+    else if (from && !is_passed(*from)) {  // backward() brings nothing there
+      const Slice slice(y, std::span<Node* const>(&from, 1));
+      if (slice.reaches(0))
+        if (const Tensor back = slice.vjp(g.alias())[0]; back.defined()) row->grad_in = norm_of(back);
+    }
+    // Of sites with one and the same output, the hook of the first is called first.
+    auto at = s.found.end();
+    while (at != s.found.begin() && (at - 1)->node == y->number) --at;
+    s.found.insert(at, {row, y->number});
+    return {};
+  }
+};
+
+// On a site's input: the norm of the cotangent there.
+struct Recorder::InputHook final : Hook {
+  std::shared_ptr<State> state;
+  std::shared_ptr<SiteMeasure> row;
+
+  Tensor operator()(const Tensor& g) override {
+    if (!state->open || !state->in_backward || state->busy) return {};
+    const Stopwatch watch(state->measuring);
+    row->grad_in = norm_of(g);
+    return {};
+  }
+};
+
+bool Recorder::State::watches() const { return open && recording() && (probing || (!busy && due())); }
+
+Tensor Recorder::State::before(nn::Module& module, Tensor x) {
+  if (!watches()) return x;
+  const Stopwatch watch(measuring);
+  if (&module == net && !probing) links.clear();
+  if (!sites.count(&module)) return x;
+  if (x.defined() && !x.history() && is_floating(x.dtype())) {  // an anchor
+    x = x.alias();
+    x.set_history(new Leaf(x, false));
+  }
+  calls.push_back({&module, share(x.defined() ? node_of(x) : nullptr)});
+  return x;
+}
+
+void Recorder::State::after(nn::Module& module, const Tensor& y) {
+  if (calls.empty() || !watches()) return;
+  const auto found_site = sites.find(&module);
+  if (found_site == sites.end()) return;
+  const Stopwatch watch(measuring);
+  Ref<Node> x;
+  bool begun = false;
+  while (!calls.empty() && !begun) {  // calls that an exception ended have no end
+    begun = calls.back().module == &module;
+    if (begun) x = std::move(calls.back().input);
+    calls.pop_back();
+  }
+  Node* node = y.defined() ? node_of(y) : nullptr;
+  if (!begun || !node || !is_floating(y.dtype()) || !is_passed(*node)) return;
+  Site& site = found_site->second;
+  const Kind kind{module.training, module.batch_axis()};
+  const int64_t call = site.calls++;
+  if (details_due()) links.push_back({x, share(node)});
+  if (probing) {
+    SiteMeasure& row = probed[{site.path, call}];
+    describe_output(row, module, y);
+    if (x) measure(row, site, kind, call, *node, *x);
+    return;
+  }
+
+  auto row = std::make_shared<SiteMeasure>();
+  row->site = site.path;
+  describe_output(*row, module, y);
+  if (x && is_passed(*x) && x.get() != node) {
+    auto hook = std::make_unique<InputHook>();
+    hook->state = shared_from_this();
+    hook->row = row;
+    hang(*x, std::move(hook));
+  }
+  auto hook = std::make_unique<SiteHook>();
+  hook->state = shared_from_this();
+  hook->row = std::move(row);
+  hook->site = &site;
+  hook->kind = kind;
+  hook->call = call;
+  hook->y = node;
+  hook->same = x.get() == node;
+  if (!hook->same) hook->x = std::move(x);  // a node does not own itself
+  hang(*node, std::move(hook));
+}
+
+Tensor Recorder::Observing::before(nn::Module& module, Tensor x) {
+  for (State* state = first; state; state = state->next) x = state->before(module, std::move(x));
+  return other ? other->before(module, std::move(x)) : x;
+}
+void Recorder::Observing::after(nn::Module& module, const Tensor& x, const Tensor& y) {
+  if (other) other->after(module, x, y);
+  for (State* state = first; state; state = state->next) state->after(module, y);
+}
+bool Recorder::Observing::wants_norms() {
+  bool wanted = other_steps && other_steps->wants_norms();
+  for (State* state = first; state; state = state->next)  // the step that backward() has counted already
+    wanted |= state->open && state->steps > 0 && State::at(state->steps - 1, state->options.parameters_every);
+  return wanted;
+}
+void Recorder::Observing::stepped(std::span<const optim::StepNorms> parameters) {
+  if (other_steps) other_steps->stepped(parameters);
+  for (State* state = first; state; state = state->next)
+    if (state->open && state->steps > 0 && State::at(state->steps - 1, state->options.parameters_every))
+      state->write_parameters(parameters);
+}
+
+void Recorder::Observing::add(State& state) {
+  if (!first) {
+    other = std::exchange(nn::observer, &one);
+    other_steps = std::exchange(optim::observer, &one);
+  }
+  state.next = std::exchange(first, &state);
+}
+void Recorder::Observing::remove(State& state) {
+  State** at = &first;
+  while (*at && *at != &state) at = &(*at)->next;
+  if (*at) *at = state.next;
+  if (!first && nn::observer == &one) nn::observer = other;
+  if (!first && optim::observer == &one) optim::observer = other_steps;
+}
+
+}  // namespace fathom::probe

@@ -1,0 +1,143 @@
+// What a recorder holds, and how it follows the calls of modules. Internal to the recorder.
+#pragma once
+#include <deque>
+#include <optional>
+#include <unordered_map>
+
+#include "fathom/autograd/node.h"
+#include "fathom/optim/observer.h"
+#include "fathom/probe/record_file.h"
+#include "fathom/probe/recorder.h"
+#include "fathom/probe/samples.h"
+
+namespace fathom::probe {
+
+// Adds the time of a scope; the innermost one only counts once.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& total) : total_(total), before_(total) {}
+  ~Stopwatch() { total_ = before_ + timer_.seconds(); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  double &total_, before_;
+  Timer timer_;
+};
+
+class Flag {  // set for a scope
+ public:
+  explicit Flag(bool& flag) : flag_(flag), before_(std::exchange(flag, true)) {}
+  ~Flag() { flag_ = before_; }
+  Flag(const Flag&) = delete;
+  Flag& operator=(const Flag&) = delete;
+
+ private:
+  bool &flag_, before_;
+};
+
+struct Recorder::State : std::enable_shared_from_this<State> {
+  struct Site {
+    std::string path;
+    int64_t calls = 0;               // in this step, recorded ones
+    std::optional<bool> coupled[2];  // found out once, in evaluation and in training
+    std::vector<Tensor> directions;  // of each call: where its power iteration ended
+  };
+  struct Call {  // of a site, begun and not ended
+    const nn::Module* module;
+    Ref<Node> input;
+  };
+  struct Found {
+    std::shared_ptr<SiteMeasure> row;
+    uint64_t node;
+  };
+  struct Kind {  // of a module, which may be gone when its tape is measured
+    bool training;
+    int64_t batch_axis;
+  };
+  struct Link {  // a site of this step, in the order of the calls
+    Ref<Node> x, y;
+  };
+  // Over the sites, from each one's input to the last one's output; see probe::Products.
+  struct Product {
+    std::string why_none;
+    std::vector<double> norm, bound, gain;
+  };
+
+  RecorderOptions options;
+  RecordFile file;
+  nn::Module* net;
+  int64_t batch_axis;  // of the network
+  std::unordered_map<const nn::Module*, Site> sites;
+  std::vector<std::string> paths;
+  std::vector<nn::NamedTensor> parameters;
+  std::vector<Call> calls;
+  std::vector<Found> found;  // in this step, from the output on
+  std::vector<Link> links;
+  std::map<std::pair<std::string, int64_t>, SiteMeasure> probed;  // by path and call: what the probe gave
+  std::optional<Product> product;
+  std::vector<SiteMeasure> last;
+  std::vector<ParameterMeasure> last_parameters;
+  std::vector<Alarm> alarms;
+  std::deque<double> losses;  // the last ones
+  std::vector<Tensor> sharpest;
+  std::optional<double> waiting_loss;  // of a step whose line waits for its norm
+  Timer since_start;
+  double measuring = 0, loss = NAN, jacobians = 0, details = 0, writing = 0;  // seconds
+  int64_t steps = 0;
+  bool open = true, in_backward = false, busy = false, probing = false;
+  int exceptions;
+  State* next = nullptr;  // the recorders of this thread
+
+  State(nn::Module& n, RecorderOptions o);
+
+  static bool at(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
+  bool jacobians_due() const { return at(steps, options.every); }
+  bool details_due() const { return jacobians_due() && at(steps, options.details_every); }
+  bool due() const { return jacobians_due() || at(steps, options.gains_every); }
+  bool watches() const;
+
+  // Following the calls.
+  Tensor before(nn::Module& module, Tensor x);
+  void after(nn::Module& module, const Tensor& y);
+
+  // Measuring.
+  void describe_output(SiteMeasure& row, const nn::Module& module, const Tensor& y) const;
+  void measure(SiteMeasure& row, Site& site, Kind kind, int64_t call, Node& y, Node& x);
+  void measure_probe();
+  void measure_product(const Tensor& g);
+  double grad_norm() const;
+
+  // Watching.
+  void check_loss();
+  void check_sites();
+  void check_gradients();
+  void raise(std::string kind, std::string site, std::string message);
+
+  // Writing.
+  void write(std::string line);
+  void write_run();
+  void write_step(std::optional<double> grad_norm);
+  void write_layers();
+  void write_parameters(std::span<const optim::StepNorms> norms);
+  void write_end(double accuracy);
+};
+
+// What nn and optim tell, to each recorder of this thread.
+struct Recorder::Observing final : nn::Observer, optim::StepObserver {
+  Tensor before(nn::Module& module, Tensor x) override;
+  void after(nn::Module& module, const Tensor& x, const Tensor& y) override;
+  bool wants_norms() override;
+  void stepped(std::span<const optim::StepNorms> parameters) override;
+
+  // Requires: no observer of another kind comes or goes between.
+  static void add(State& state);
+  static void remove(State& state);
+
+  static constinit thread_local Observing one;
+  static constinit thread_local State* first;
+  static constinit thread_local nn::Observer* other;
+  static constinit thread_local optim::StepObserver* other_steps;
+};
+
+}  // namespace fathom::probe
