@@ -194,7 +194,7 @@ TEST_CASE("51: continuous tanh networks") {
   CHECK(std::abs(l.exponents[0] / dt - 0.1124580) < 0.02);
 }
 
-TEST_CASE("52, 53: an LSTM that only forgets, and an RNN that starts as the identity") {
+TEST_CASE("52, 53: an LSTM that only forgets and an IRNN, by their time-step Jacobians") {
   nn::LSTM lstm(2, 3, {.forget_bias = 1, .dtype = f64});
   const NoGrad off;
   for (RecurrentWeights& w : lstm.weights) {
