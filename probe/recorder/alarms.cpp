@@ -9,6 +9,7 @@ namespace fathom::probe {
 namespace {
 
 std::string text(double x) {
+  if (std::isnan(x)) return "NaN";
   char digits[32];
   std::snprintf(digits, sizeof digits, "%.4g", x);
   return digits;

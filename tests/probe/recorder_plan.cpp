@@ -1,0 +1,311 @@
+// What a recorder measures beside sigma_max: details, products, parameters, on a probe; and what it watches for.
+#include <unistd.h>  // getpid
+
+#include <cmath>
+#include <filesystem>
+
+#include "fathom/autograd/create.h"
+#include "fathom/autograd/grad.h"
+#include "fathom/autograd/ops.h"
+#include "fathom/nn/nn.h"
+#include "fathom/optim/optim.h"
+#include "fathom/probe/jacobian.h"
+#include "fathom/probe/record.h"
+#include "fathom/probe/recorder.h"
+#include "fathom/probe/sharpness.h"
+#include "tests/support.h"
+
+using namespace fathom;
+using probe::Recorder;
+
+namespace {
+
+struct Folder {
+  std::filesystem::path path = std::filesystem::temp_directory_path() / ("fathom_plan_" + std::to_string(getpid()));
+  Folder() { std::filesystem::create_directories(path); }
+  ~Folder() { std::filesystem::remove_all(path); }
+  operator std::string() const { return path.string(); }
+  probe::record::Run run() const { return probe::record::read((path / "record.jsonl").string()).runs.at(0); }
+};
+
+nn::Sequential tanh_layers(int n, int64_t width = 5) {
+  nn::Sequential net;
+  for (int i = 0; i < n; ++i) net.push_back(nn::Sequential(nn::Linear(width, width, {.dtype = f64}), nn::Tanh()));
+  return net;
+}
+Tensor inputs(int64_t n, uint64_t seed = 3) {
+  Rng rng(seed);
+  return randn({n, 5}, {.dtype = f64}, rng);
+}
+
+}  // namespace
+
+TEST_CASE("Recorder: with all it can do, training is the same, bit for bit") {
+  const auto trained = [](const Folder* folder) {
+    manual_seed(5);
+    nn::Sequential net(nn::Linear(5, 6), nn::ReLU(), nn::Dropout(0.3), nn::Linear(6, 6), nn::Tanh(), nn::Linear(6, 2));
+    optim::AdamW opt(net.parameters(), {.lr = 0.01});
+    std::optional<Recorder> recorder;
+    if (folder)
+      recorder.emplace(net, probe::RecorderOptions{.every = 2,
+                                                   .gains_every = 1,
+                                                   .details_every = 4,
+                                                   .parameters_every = 1,
+                                                   .out = *folder,
+                                                   .probe = inputs(3).to(f32),
+                                                   .alarms = {.loss_spike = 3, .exploding = 1e3, .vanishing = 1e-9}});
+    std::vector<double> numbers;
+    for (int step = 0; step < 9; ++step) {
+      const Tensor loss = mean(square(net(inputs(7, uint64_t(step)).to(f32))));
+      numbers.push_back(loss.item());
+      opt.zero_grad();
+      if (recorder) recorder->backward(loss);
+      else loss.backward();
+      opt.step({.clip_norm = 0.5});
+    }
+    for (const Tensor& w : net.parameters())
+      for (double value : w.to_vector()) numbers.push_back(value);
+    numbers.push_back(double(default_rng().position));
+    return numbers;
+  };
+  const Folder folder;
+  CHECK(trained(&folder) == trained(nullptr));
+}
+
+TEST_CASE("Recorder: on a probe, the Jacobians are the probe's and the gradients the batch's") {
+  const Folder folder;
+  manual_seed(1);
+  nn::Sequential net = tanh_layers(2);
+  const Tensor probe_inputs = inputs(3, 9), x = inputs(8);
+  Recorder recorder(net, {.every = 1, .out = folder, .sites = "*", .probe = probe_inputs, .cold_steps = 500});
+  recorder.backward(mean(square(net(x))));
+  const auto& last = recorder.last();
+  REQUIRE(last.size() == 2);
+  const Tensor p0 = probe_inputs.detach().requires_grad_(), p1 = net[0](p0), p2 = net[1](p1);
+  const Tensor of[] = {p0, p1, p2};
+  for (size_t l = 0; l < 2; ++l) {
+    const auto values = probe::Jacobian(of[l + 1], of[l]).singular_values().to_vector();
+    CHECK(last[l].sigma_max == doctest::Approx(std::max({values[0], values[5], values[10]})).epsilon(1e-3));
+  }
+  const Tensor x0 = x.detach().requires_grad_(), x1 = net[0](x0), x2 = net[1](x1);
+  const auto g = grad(mean(square(x2)), {x0, x1, x2});
+  CHECK(last[0].grad_in == doctest::Approx(norm(g[0]).item()));
+  CHECK(last[1].gain == doctest::Approx(norm(g[1]).item() / norm(g[2]).item()));
+}
+
+TEST_CASE("Recorder: details are the singular values, with bounds, and the products over the sites") {
+  const Folder folder;
+  manual_seed(2);
+  nn::Sequential net = tanh_layers(3);
+  const Tensor x = inputs(1);
+  {
+    Recorder recorder(net, {.every = 1, .details_every = 2, .out = folder, .sites = "*"});
+    for (int step = 0; step < 2; ++step) {
+      recorder.backward(mean(square(net(x))));
+      net.zero_grad();
+      CHECK(recorder.last()[0].has_details == (step == 0));
+      if (step) continue;
+      const Tensor x0 = x.detach().requires_grad_(), x1 = net[0](x0);
+      const auto values = probe::Jacobian(x1, x0).singular_values().to_vector();
+      const auto& m = recorder.last()[0];
+      REQUIRE(m.spectrum.size() == 5);
+      for (size_t k = 0; k < 5; ++k) CHECK(m.spectrum[k] == doctest::Approx(values[k]).epsilon(1e-9));
+      CHECK(m.upper >= values[0] * (1 - 1e-12));
+      CHECK(m.condition == doctest::Approx(values[0] / values[4]));
+      CHECK((m.effective_rank > 1 && m.effective_rank <= 5));
+    }
+  }
+  const auto run = folder.run();
+  CHECK(run.no_chain.empty());
+  const Tensor x0 = x.detach().requires_grad_(), y = net(x0);
+  const double whole = probe::Jacobian(y, x0).singular_values().to_vector()[0];
+  const auto& first = run.layers.frames[0].rows[0].second;
+  CHECK(first[probe::record::product] == doctest::Approx(std::log10(whole)).epsilon(1e-6));
+  CHECK(run.spectra.size() == 1);
+  CHECK(run.layers.frames[1].rows[0].second[probe::record::condition] == probe::record::missing);
+}
+
+TEST_CASE("Recorder: sites that are no chain have no product, and the record says why") {
+  const Folder folder;
+  struct Skip : nn::Module {
+    nn::Linear a{5, 5, {.dtype = f64}}, b{5, 5, {.dtype = f64}};
+    Tensor forward(Tensor x) override { return b(a(x)) + x; }
+    void fields(nn::Fields& f) override { f("a", a), f("b", b); }
+  } net;
+  {
+    Recorder recorder(net, {.every = 1, .details_every = 1, .out = folder, .sites = "net,a,b"});
+    recorder.backward(mean(net(inputs(2))));
+    CHECK(recorder.last().size() == 3);
+  }
+  CHECK_FALSE(folder.run().no_chain.empty());
+}
+
+TEST_CASE("Recorder: statistics of the outputs") {
+  const Folder folder;
+  struct Fixed : nn::Module {
+    Tensor w = ones({1}, {.dtype = f64, .requires_grad = true});
+    Tensor forward(Tensor x) override { return x * w; }
+    void fields(nn::Fields& f) override { f("w", w); }
+  };
+  nn::Sequential net(Fixed{});
+  Recorder recorder(net, {.every = 1, .details_every = 1, .out = folder, .sites = "0"});
+  const Tensor x = tensor({{1.0, 0, -1, 0.5}, {0.995, 0, 1, -0.5}}, {.dtype = f64});
+  recorder.backward(sum(net(x)));
+  const auto& m = recorder.last()[0];
+  CHECK(m.dead == 0.25);
+  CHECK(m.saturated == 0.5);
+  CHECK(m.activation_rms == doctest::Approx(norm(x).item() / std::sqrt(8)));
+  const Tensor d = x - mean(x);
+  CHECK(m.kurtosis == doctest::Approx(mean(square(square(d))).item() / std::pow(mean(square(d)).item(), 2)));
+}
+
+TEST_CASE("Recorder: norms of weight, gradient and update, from the optimiser's own pass") {
+  const Folder folder;
+  manual_seed(3);
+  nn::Sequential net(nn::Linear(5, 300), nn::Linear(300, 1));
+  optim::Adam opt(net.parameters(), {.lr = 0.01});
+  {
+    Recorder recorder(net, {.every = 0, .parameters_every = 2, .out = folder});
+    for (int step = 0; step < 3; ++step) {
+      std::vector<Tensor> before;
+      for (const Tensor& w : net.parameters()) before.push_back(w.detach().clone());
+      opt.zero_grad();
+      recorder.backward(mean(square(net(inputs(4).to(f32)))));
+      opt.step({.clip_norm = 1e-3});
+      if (step == 1) continue;
+      const auto& last = recorder.last_parameters();
+      REQUIRE(last.size() == 4);
+      const auto named = net.named_parameters();
+      for (size_t i = 0; i < 4; ++i) {
+        CHECK(last[i].name == named[i].name);
+        CHECK(last[i].weight_norm == doctest::Approx(norm(before[i]).item()).epsilon(1e-5));
+        CHECK(last[i].grad_norm == doctest::Approx(norm(named[i].tensor.grad()).item()).epsilon(1e-5));
+        CHECK(last[i].update_norm == doctest::Approx(norm(named[i].tensor.detach() - before[i]).item()).epsilon(1e-3));
+      }
+    }
+  }
+  const auto run = folder.run();
+  CHECK(run.parameters.rows == std::vector<std::string>{"0.weight", "0.bias", "1.weight", "1.bias"});
+  REQUIRE(run.parameters.frames.size() == 2);
+  CHECK(run.parameters.frames[1].step == 2);
+}
+
+TEST_CASE("Recorder: gains alone at the steps between") {
+  const Folder folder;
+  nn::Sequential net = tanh_layers(2);
+  Recorder recorder(net, {.every = 2, .gains_every = 1, .out = folder, .sites = "*"});
+  for (int step = 0; step < 2; ++step) {
+    recorder.backward(mean(square(net(inputs(3)))));
+    CHECK(recorder.last().size() == 2);
+    CHECK(recorder.last()[0].has_jacobian == (step == 0));
+    CHECK(recorder.last()[0].gain > 0);
+  }
+}
+
+TEST_CASE("Recorder: the batch axis is the module's") {
+  struct TimeFirst : nn::Module {
+    nn::Linear linear{5, 5, {.dtype = f64}};
+    Tensor forward(Tensor x) override { return cumsum(linear(std::move(x)), 0); }  // steps reach later ones
+    void fields(nn::Fields& f) override { f("linear", linear); }
+    int64_t batch_axis() const override { return 1; }
+  };
+  const Folder folder;
+  nn::Sequential net(TimeFirst{});
+  Recorder recorder(net, {.every = 1, .out = folder, .sites = "0", .cold_steps = 300});
+  Rng rng(1);
+  const Tensor x = randn({3, 2, 5}, {.dtype = f64}, rng);
+  recorder.backward(sum(square(net(x))));
+  CHECK_FALSE(recorder.last()[0].coupled);
+  const Tensor x0 = x.detach().requires_grad_();
+  const auto values = probe::Jacobian(net(x0), x0, {.batch_axis = 1}).singular_values().to_vector();
+  CHECK(recorder.last()[0].sigma_max == doctest::Approx(values[0]).epsilon(1e-3));
+}
+
+TEST_CASE("Recorder: alarms of the loss") {
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 1, {.dtype = f64}));
+  std::vector<std::string> called;
+  {
+    Recorder recorder(net, {.every = 0, .out = folder, .alarms = {.loss_spike = 4, .call = [&](const probe::Alarm& a) {
+                                                                    called.push_back(a.kind);
+                                                                  }}});
+    for (double scale : {1.0, 1.1, 5.0, 1.0, double(NAN)}) recorder.backward(sum(net(inputs(2)) * 0) + scale);
+    CHECK(recorder.alarms().size() == 2);
+  }
+  CHECK(called == std::vector<std::string>{"loss_spike", "nonfinite"});
+  const auto run = folder.run();
+  REQUIRE(run.alarms.size() == 2);
+  CHECK(run.alarms[0].step == 2);
+  CHECK(run.alarms[0].message == "the loss 5 is 4.545 times the median of the last 2 steps");
+  CHECK(run.alarms[1].step == 4);
+  CHECK(run.alarms[1].message == "the loss is NaN");
+  CHECK(run.points.size() == 5);
+}
+
+TEST_CASE("Recorder: alarms of the layers; one that stops is an Error after the record is written") {
+  const Folder folder;
+  nn::Sequential net = tanh_layers(3);
+  for (Tensor& w : net.parameters()) {
+    const NoGrad off;
+    w *= 0.01;
+  }
+  Recorder recorder(
+      net, {.every = 1, .out = folder, .sites = "*", .alarms = {.vanishing = 1e-3, .action = probe::OnAlarm::stop}});
+  const std::string message = error_of([&] { recorder.backward(mean(square(net(inputs(2))))); });
+  CHECK(message.starts_with("Recorder: step 0: vanishing at 0: through 3 layers the gradient changes by 10^-"));
+  CHECK(message.ends_with("the threshold is 0.001"));
+  CHECK(recorder.steps() == 1);
+  CHECK(folder.run().alarms.at(0).action == "stop");
+  CHECK(folder.run().layers.frames.size() == 1);
+}
+
+TEST_CASE("Recorder: where a value is not finite first, and a parameter without a gradient") {
+  struct Breaks : nn::Module {
+    Tensor unused = ones({2}, {.dtype = f64, .requires_grad = true});
+    Tensor forward(Tensor x) override { return log(std::move(x) - 100); }
+    void fields(nn::Fields& f) override { f("unused", unused); }
+  };
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 5, {.dtype = f64}), Breaks{}, nn::Tanh());
+  Recorder recorder(net, {.every = 1, .out = folder, .sites = "*"});
+  recorder.backward(mean(net(inputs(2))));
+  REQUIRE(recorder.alarms().size() == 3);
+  CHECK(recorder.alarms()[0].kind == "no_gradient");
+  CHECK(recorder.alarms()[0].site == "1.unused");
+  CHECK(recorder.alarms()[1].site == "1");
+  CHECK(recorder.alarms()[1].message == "its output is not finite");
+  CHECK(recorder.alarms()[2].message == "the loss is NaN");
+}
+
+TEST_CASE("sharpness: the largest eigenvalue, and its direction") {
+  const Tensor a = tensor({{2.0, 1}, {1, 3}}, {.dtype = f64}), w = tensor({0.3, -0.2}, {.dtype = f64}).requires_grad_();
+  const Tensor v = tensor({0.5}, {.dtype = f64}).requires_grad_();
+  const Tensor loss = 0.5 * matmul(w, matmul(a, w)) + 4 * square(v[0]);
+  const auto s = probe::sharpness(loss, std::vector<Tensor>{w, v});
+  CHECK(s.value == doctest::Approx(8));
+  CHECK(std::abs(s.direction[1].item()) == doctest::Approx(1));
+  CHECK(s.residual < 1e-3);
+  CHECK(probe::sharpness(loss, std::vector<Tensor>{w}).value == doctest::Approx((5 + std::sqrt(5)) / 2));
+  const auto warm = probe::sharpness(loss, std::vector<Tensor>{w, v}, {.start = s.direction});
+  CHECK(warm.iterations == 1);
+  CHECK(error_of([&] { probe::sharpness(loss, std::vector<Tensor>{w}, {.iterations = 0}); }) ==
+        "sharpness: 0 iterations, at least 1 is needed");
+}
+
+TEST_CASE("Recorder: sharpness goes into the record beside 2 / lr") {
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 1, {.bias = false, .dtype = f64}));
+  const Tensor x = inputs(6);
+  {
+    Recorder recorder(net, {.every = 0, .out = folder});
+    const Tensor loss = 0.5 * mean(square(net(x)));
+    const double found = recorder.sharpness(loss, 0.1);
+    const Tensor w = zeros({5}, {.dtype = f64, .requires_grad = true});  // the Hessian is x^T x / 6
+    const double s = probe::Jacobian(matmul(x, w), w, {.batch_axis = -1}).singular_values().to_vector()[0];
+    CHECK(found == doctest::Approx(s * s / 6).epsilon(1e-6));
+    recorder.backward(loss);
+  }
+  const auto run = folder.run();
+  REQUIRE(run.sharpness.size() == 1);
+  CHECK(run.sharpness[0].edge == 20.0);
+}
