@@ -5,7 +5,7 @@
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/joint.h"
 #include "fathom/autograd/ops.h"
-#include "fathom/autograd/ops/attention/tiles.h"
+#include "fathom/autograd/ops/attention/kernels.h"
 #include "fathom/tensor/kernels/map.h"
 
 namespace fathom {
