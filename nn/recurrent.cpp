@@ -94,10 +94,10 @@ LSTMSequence Recurrent::run(Tensor x, const LSTMState& state) {
   if (!batched) x = unsqueeze(x, 1);
   else if (size_.batch_first) x = transpose(x, 0, 1).contiguous();
   const size_t directions = size_.bidirectional ? 2 : 1;
-  std::vector<Tensor> hs, cs;
+  pool::vector<Tensor> hs, cs;
   for (size_t i = 0; i < weights.size(); i += directions) {
     if (i > 0 && training && size_.dropout > 0) x = dropout(x, size_.dropout);
-    std::vector<Tensor> outputs;
+    pool::vector<Tensor> outputs;
     for (size_t d = 0; d < directions; ++d) {
       LSTMSequence one = layer(x, {of_layer(state.h, i + d), of_layer(state.c, i + d)}, weights[i + d], d == 1);
       outputs.push_back(std::move(one.output));
@@ -106,7 +106,7 @@ LSTMSequence Recurrent::run(Tensor x, const LSTMState& state) {
     }
     x = directions == 1 ? outputs[0] : concat(outputs, -1);
   }
-  const auto together = [batched](const std::vector<Tensor>& states) {
+  const auto together = [batched](const pool::vector<Tensor>& states) {
     if (states.empty()) return Tensor();
     const Tensor all = states.size() == 1 ? unsqueeze(states[0], 0) : stack(states);
     return batched ? all : squeeze(all, 1);

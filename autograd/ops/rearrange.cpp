@@ -142,7 +142,7 @@ Tensor concat(std::initializer_list<Tensor> xs, int64_t d) { return concat(std::
 Tensor stack(std::span<const Tensor> xs, int64_t at) {
   if (xs.empty()) throw Error("stack: no tensors");
   const int d = axis("stack", at, xs[0].shape().rank + 1);
-  std::vector<Tensor> list;
+  pool::vector<Tensor> list;
   list.reserve(xs.size());
   for (const Tensor& x : xs) {
     kernel::check_dtypes("stack", xs[0], x);

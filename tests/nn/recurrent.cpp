@@ -209,6 +209,33 @@ TEST_CASE("recurrent: dropout between layers, in training only") {
   CHECK(same(in_training, alone(x)));
 }
 
+TEST_CASE("recurrent: every form of a call is observed, once") {
+  struct Count final : nn::Observer {
+    int calls = 0;
+    Shape y;
+    Tensor before(nn::Module&, Tensor x) override { return x; }
+    void after(nn::Module&, const Tensor&, const Tensor& out) override { ++calls, y = out.shape(); }
+  } count;
+  nn::LSTM m(2, 3);
+  nn::LSTMCell cell(2, 3);
+  nn::GRUCell gru_step(2, 3);
+  const Tensor x = zeros({4, 5, 2});
+  const auto check = [&](auto call, const Shape& y) {
+    count.calls = 0;
+    nn::observer = &count;
+    call();
+    nn::observer = nullptr;
+    CHECK(count.calls == 1);
+    CHECK(count.y == y);
+  };
+  check([&] { m(x); }, {4, 5, 3});
+  check([&] { m(x, LSTMState{}); }, {4, 5, 3});
+  check([&] { cell(x[0]); }, {5, 3});
+  check([&] { cell(x[0], LSTMState{}); }, {5, 3});
+  check([&] { gru_step(x[0]); }, {5, 3});
+  check([&] { gru_step(x[0], Tensor()); }, {5, 3});
+}
+
 TEST_CASE("recurrent: bad input") {
   CHECK(error_of([] { nn::RNN(0, 3); }) == "RNN: sizes below 1: in 0, hidden 3");
   CHECK(error_of([] { nn::GRUCell(2, -1); }) == "GRUCell: sizes below 1: in 2, hidden -1");
