@@ -54,6 +54,14 @@ Results run(M module, Dtype dtype, const Given& given, Call call = {}) {
 }
 
 #ifdef FATHOM_WITH_TORCH
+constexpr auto first_output = [](auto& module, const auto& x) { return std::get<0>(module->forward(x)); };
+constexpr auto attending = [](auto& module, const auto& x) {  // batch first
+  const torch::Tensor t = x.transpose(0, 1);
+  return std::get<0>(module->forward(t, t, t)).transpose(0, 1);
+};
+constexpr auto batch_second = [](auto& module, const auto& x) {
+  return module->forward(x.transpose(0, 1)).transpose(0, 1);
+};
 constexpr auto torch_plain = [](auto& module, const auto& x) { return module->forward(x); };
 
 template <class Holder, class Call = decltype(torch_plain)>
@@ -99,6 +107,36 @@ const std::vector<Run> modules = {
      TORCH_RUN(torch_run(torch::nn::LayerNorm(torch::nn::LayerNormOptions({5})), dtype, {{2, 3, 5}}))},
     {"Embedding", OURS_RUN(run(nn::Embedding(4, 3), dtype, {{2, 5}, 4})),
      TORCH_RUN(torch_run(torch::nn::Embedding(4, 3), dtype, {{2, 5}, 4}))},
+    {"RNN, two layers, two directions",
+     OURS_RUN(run(nn::RNN(3, 4, {.layers = 2, .bidirectional = true}), dtype, {{5, 2, 3}})),
+     TORCH_RUN(torch_run(torch::nn::RNN(torch::nn::RNNOptions(3, 4).num_layers(2).bidirectional(true)), dtype,
+                         {{5, 2, 3}}, first_output))},
+    {"RNN of ReLU", OURS_RUN(run(nn::RNN(3, 4, {.nonlinearity = Nonlinearity::relu}), dtype, {{5, 2, 3}})),
+     TORCH_RUN(torch_run(torch::nn::RNN(torch::nn::RNNOptions(3, 4).nonlinearity(torch::kReLU)), dtype, {{5, 2, 3}},
+                         first_output))},
+    {"LSTM, two layers", OURS_RUN(run(nn::LSTM(3, 4, {.layers = 2}), dtype, {{5, 2, 3}})),
+     TORCH_RUN(
+         torch_run(torch::nn::LSTM(torch::nn::LSTMOptions(3, 4).num_layers(2)), dtype, {{5, 2, 3}}, first_output))},
+    {"LSTM, batch first", OURS_RUN(run(nn::LSTM(3, 4, {.batch_first = true}), dtype, {{2, 5, 3}})),
+     TORCH_RUN(
+         torch_run(torch::nn::LSTM(torch::nn::LSTMOptions(3, 4).batch_first(true)), dtype, {{2, 5, 3}}, first_output))},
+    {"GRU, two directions", OURS_RUN(run(nn::GRU(3, 4, {.bidirectional = true}), dtype, {{5, 2, 3}})),
+     TORCH_RUN(
+         torch_run(torch::nn::GRU(torch::nn::GRUOptions(3, 4).bidirectional(true)), dtype, {{5, 2, 3}}, first_output))},
+    {"RNNCell", OURS_RUN(run(nn::RNNCell(3, 4), dtype, {{2, 3}})),
+     TORCH_RUN(torch_run(torch::nn::RNNCell(3, 4), dtype, {{2, 3}}))},
+    {"LSTMCell", OURS_RUN(run(nn::LSTMCell(3, 4), dtype, {{2, 3}})),
+     TORCH_RUN(torch_run(torch::nn::LSTMCell(3, 4), dtype, {{2, 3}}, first_output))},
+    {"GRUCell", OURS_RUN(run(nn::GRUCell(3, 4), dtype, {{2, 3}})),
+     TORCH_RUN(torch_run(torch::nn::GRUCell(3, 4), dtype, {{2, 3}}))},
+    {"MultiheadAttention", OURS_RUN(run(nn::MultiheadAttention(6, 2), dtype, {{2, 4, 6}})),
+     TORCH_RUN(torch_run(torch::nn::MultiheadAttention(6, 2), dtype, {{2, 4, 6}}, attending))},
+    {"TransformerBlock, post-norm",
+     OURS_RUN(run(nn::TransformerBlock(6, 2, {.norm_first = false, .feedforward = 8}), dtype, {{2, 4, 6}})),
+     TORCH_RUN(torch_run(
+         torch::nn::TransformerEncoderLayer(
+             torch::nn::TransformerEncoderLayerOptions(6, 2).dim_feedforward(8).dropout(0).activation(torch::kGELU)),
+         dtype, {{2, 4, 6}}, batch_second))},
     {"RNN, relu, two layers in two directions",
      OURS_RUN(run(nn::RNN(3, 4, {.layers = 2, .nonlinearity = Nonlinearity::relu, .bidirectional = true}), dtype,
                   {{5, 2, 3}})),
