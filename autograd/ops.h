@@ -5,6 +5,7 @@
 #include "fathom/autograd/ops/compare.h"
 #include "fathom/autograd/ops/fused.h"
 #include "fathom/autograd/ops/index.h"
+#include "fathom/autograd/ops/linalg.h"
 #include "fathom/autograd/ops/matmul.h"
 #include "fathom/autograd/ops/pointwise.h"
 #include "fathom/autograd/ops/recurrent.h"

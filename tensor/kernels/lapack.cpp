@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <type_traits>  // is_same_v
 #include <vector>
 
 #include "fathom/tensor/error.h"
+#include "fathom/tensor/kernels/scratch.h"
 
 // LAPACK, as OpenBLAS brings it along.
 extern "C" {
@@ -16,6 +18,19 @@ void dgesdd_(const char* job, const int* m, const int* n, double* a, const int* 
 void dbdsqr_(const char* uplo, const int* n, const int* ncvt, const int* nru, const int* ncc, double* d, double* e,
              double* vt, const int* ldvt, double* u, const int* ldu, double* c, const int* ldc, double* work,
              int* info);
+void sgetrf_(const int* m, const int* n, float* a, const int* lda, int* pivots, int* info);
+void dgetrf_(const int* m, const int* n, double* a, const int* lda, int* pivots, int* info);
+void sgetrs_(const char* transposed, const int* n, const int* columns, const float* a, const int* lda,
+             const int* pivots, float* b, const int* ldb, int* info);
+void dgetrs_(const char* transposed, const int* n, const int* columns, const double* a, const int* lda,
+             const int* pivots, double* b, const int* ldb, int* info);
+void sgeqrf_(const int* m, const int* n, float* a, const int* lda, float* tau, float* work, const int* room, int* info);
+void dgeqrf_(const int* m, const int* n, double* a, const int* lda, double* tau, double* work, const int* room,
+             int* info);
+void sorgqr_(const int* m, const int* n, const int* k, float* a, const int* lda, const float* tau, float* work,
+             const int* room, int* info);
+void dorgqr_(const int* m, const int* n, const int* k, double* a, const int* lda, const double* tau, double* work,
+             const int* room, int* info);
 }
 
 namespace fathom::kernel {
@@ -28,8 +43,19 @@ void check(const char* routine, int info, int64_t rows, int64_t columns) {
 }
 
 int as_int(int64_t n) {
-  if (n > 0x7fffffff) throw Error("singular values: a size of " + std::to_string(n) + " exceeds LAPACK's index");
+  if (n > 0x7fffffff) throw Error("lapack: a size of " + std::to_string(n) + " exceeds its index");
   return int(n);
+}
+
+void on_one_thread() {
+  static const bool alone = (openblas_set_num_threads(1), true);
+  (void)alone;
+}
+
+template <class T>
+auto by_type(auto of_float, auto of_double) {
+  if constexpr (std::is_same_v<T, float>) return of_float;
+  else return of_double;
 }
 
 }  // namespace
@@ -38,8 +64,7 @@ void singular_values(int64_t rows, int64_t columns, double* a, double* values) {
   if (rows == 0 || columns == 0) return;
   if (!std::all_of(a, a + rows * columns, [](double x) { return std::isfinite(x); }))
     return void(std::fill_n(values, std::min(rows, columns), NAN));
-  static const bool alone = (openblas_set_num_threads(1), true);
-  (void)alone;
+  on_one_thread();
   // By columns LAPACK sees the transpose, which has the same values.
   const int m = as_int(columns), n = as_int(rows), k = std::min(m, n), one = 1;
   std::vector<int> integers(8 * size_t(k));
@@ -71,5 +96,43 @@ void bidiagonal_svd(int64_t size, double* d, double* e, double* last, double* ri
     for (int64_t i = 0; i < size; ++i)
       for (int64_t j = 0; j < i; ++j) std::swap(right[i * size + j], right[j * size + i]);
 }
+
+template <class T>
+bool lu(int64_t size, T* a, int* pivots) {
+  if (size == 0) return true;
+  on_one_thread();
+  const int n = as_int(size);
+  int info = 0;
+  by_type<T>(sgetrf_, dgetrf_)(&n, &n, a, &n, pivots, &info);
+  return info == 0;
+}
+
+template <class T>
+void lu_solve(int64_t size, const T* decomposed, const int* pivots, int64_t columns, T* b) {
+  if (size == 0 || columns == 0) return;
+  const int n = as_int(size), count = as_int(columns);
+  int info = 0;
+  by_type<T>(sgetrs_, dgetrs_)("T", &n, &count, decomposed, &n, pivots, b, &n, &info);
+}
+
+template <class T>
+void qr(int64_t rows, int64_t columns, T* a, T* r) {
+  if (columns == 0) return;
+  on_one_thread();
+  const int m = as_int(rows), n = as_int(columns), room = as_int(64 * columns);
+  Scratch<T> scales(columns), work(room);
+  int info = 0;
+  by_type<T>(sgeqrf_, dgeqrf_)(&m, &n, a, &m, scales.data(), work.data(), &room, &info);
+  for (int64_t j = 0; j < columns; ++j)
+    for (int64_t i = 0; i < columns; ++i) r[j * columns + i] = i <= j ? a[j * rows + i] : T(0);
+  by_type<T>(sorgqr_, dorgqr_)(&m, &n, &n, a, &m, scales.data(), work.data(), &room, &info);
+}
+
+template bool lu(int64_t, float*, int*);
+template bool lu(int64_t, double*, int*);
+template void lu_solve(int64_t, const float*, const int*, int64_t, float*);
+template void lu_solve(int64_t, const double*, const int*, int64_t, double*);
+template void qr(int64_t, int64_t, float*, float*);
+template void qr(int64_t, int64_t, double*, double*);
 
 }  // namespace fathom::kernel
