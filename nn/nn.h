@@ -3,6 +3,7 @@
 #include "fathom/nn/activations.h"
 #include "fathom/nn/attention.h"
 #include "fathom/nn/containers.h"
+#include "fathom/nn/flow.h"
 #include "fathom/nn/init.h"
 #include "fathom/nn/linear.h"
 #include "fathom/nn/losses.h"
