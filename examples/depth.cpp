@@ -59,8 +59,8 @@ Row train(const Options& options, const io::Split& data, const std::string& kind
                                  .name = name,
                                  .sites = "blocks.*",
                                  .samples = 16,
-                                 .info = described(options, kind, layers),
-                                 .grad_norm = false});
+                                 .grad_norm = false,
+                                 .info = described(options, kind, layers)});
   std::vector<double> losses;
   try {
     Progress progress(name, options.steps);
@@ -87,7 +87,7 @@ Row train(const Options& options, const io::Split& data, const std::string& kind
   for (size_t i = losses.size() - last; i < losses.size(); ++i) row.loss += losses[i] / double(last);
   row.accuracy = accuracy(net, data.test);
   summarise(recorder.last(), row);
-  recorder.finish({.accuracy = row.accuracy});
+  recorder.finish({.accuracy = row.accuracy, .loss = row.loss});
   return row;
 }
 

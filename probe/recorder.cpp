@@ -141,7 +141,7 @@ void Recorder::finish(RecorderEnd end) {
   State& s = *state_;
   if (!s.open) return;
   s.write_step({});
-  s.write_end(end.accuracy);
+  s.write_end(end);
   s.open = false;
 }
 

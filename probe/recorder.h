@@ -85,6 +85,7 @@ struct ParameterMeasure {
 
 struct RecorderEnd {
   double accuracy = std::numeric_limits<double>::quiet_NaN();  // NaN: none
+  double loss = std::numeric_limits<double>::quiet_NaN();      // NaN: the last step's
 };
 
 class Recorder {

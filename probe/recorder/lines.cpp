@@ -169,14 +169,14 @@ void Recorder::State::write_parameters(std::span<const optim::StepNorms> norms) 
   write(line.take());
 }
 
-void Recorder::State::write_end(double accuracy) {
+void Recorder::State::write_end(const RecorderEnd& end) {
   JsonLine line("end");
   line.add("run", options.name);
   line.add("steps", steps);
   line.add("seconds", since_start.seconds());
   line.add("measuring_seconds", measuring);
-  line.add("loss", loss);
-  if (!std::isnan(accuracy)) line.add("accuracy", accuracy);
+  line.add("loss", std::isnan(end.loss) ? loss : end.loss);
+  if (!std::isnan(end.accuracy)) line.add("accuracy", end.accuracy);
   line.object("costs", [&] {
     line.add("Jacobians", jacobians - details);
     line.add("details", details);

@@ -120,7 +120,7 @@ struct Recorder::State : std::enable_shared_from_this<State> {
   void write_step(std::optional<double> grad_norm);
   void write_layers();
   void write_parameters(std::span<const optim::StepNorms> norms);
-  void write_end(double accuracy);
+  void write_end(const RecorderEnd& end);
 };
 
 // What nn and optim tell, to each recorder of this thread.
