@@ -18,17 +18,14 @@
 #include <vector>
 
 #include "fathom/nn/observer.h"
+#include "fathom/tensor/named_tensor.h"
 #include "fathom/tensor/random.h"
-#include "fathom/tensor/tensor.h"
 
 namespace fathom::nn {
 
 class Fields;
 
-struct NamedTensor {
-  std::string name;  // the path, such as "encoder.0.weight"
-  Tensor tensor;
-};
+using fathom::NamedTensor;  // under the path to it
 struct NamedModule {
   std::string name;  // "" for the module itself
   Module* module;

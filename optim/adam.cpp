@@ -25,10 +25,21 @@ void adam_step(P& p, const Tensor& gradient, double clip_scale, const Options& o
     p.first = kernel::full(p.w.shape(), 0, p.w.dtype());
     p.second = kernel::full(p.w.shape(), 0, p.w.dtype());
   }
+  if (o.amsgrad && !p.third.defined()) p.third = kernel::full(p.w.shape(), 0, p.w.dtype());
   visit_floating("step", p.w.dtype(), [&]<class T>(T) {
     const T rate = T(o.lr * at.root / at.first), eps = T(o.eps * at.root), scale = T(clip_scale);
     const T beta1 = T(o.beta1), beta2 = T(o.beta2), rest1 = T(1 - o.beta1), rest2 = T(1 - o.beta2);
     const T decay = T(coupled), keep = T(1 - o.lr * decoupled);
+    if (o.amsgrad)
+      return for_each<T>(
+          [=](T& w, T g, T& m, T& v, T& largest) {
+            g = scale * g + decay * w;
+            m = beta1 * m + rest1 * g;
+            v = beta2 * v + rest2 * g * g;
+            largest = v < largest ? largest : v;
+            w = keep * w - rate * m / (std::sqrt(largest) + eps);
+          },
+          p.w, gradient, p.first, p.second, p.third);
     for_each<T>(
         [=](T& w, T g, T& m, T& v) {
           g = scale * g + decay * w;

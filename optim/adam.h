@@ -7,7 +7,8 @@ namespace fathom::optim {
 
 struct AdamOptions {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
-  double weight_decay = 0;  // added to the gradient, times the weight
+  double weight_decay = 0;  // coupled: added to the gradient, times the weight
+  bool amsgrad = false;     // divide by the largest second moment so far (Reddi et al. 2018)
 };
 class Adam : public Grouped<AdamOptions> {
  public:
@@ -19,7 +20,8 @@ class Adam : public Grouped<AdamOptions> {
 
 struct AdamWOptions {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
-  double weight_decay = 0.01;  // times lr, taken off the weight
+  double weight_decay = 0.01;  // decoupled: times lr, taken off the weight
+  bool amsgrad = false;        // as Adam's
 };
 class AdamW : public Grouped<AdamWOptions> {
  public:

@@ -1,14 +1,12 @@
-// What all optimisers share: the parameters, the norm of their gradients, the clipping.
+// What all optimisers share: the parameters, the step over them, and what they remember.
 #pragma once
 #include <string>
 #include <vector>
 
-#include "fathom/tensor/tensor.h"
+#include "fathom/optim/clip.h"
+#include "fathom/tensor/named_tensor.h"
 
 namespace fathom::optim {
-
-// What to do about gradients whose norm is infinite or NaN.
-enum class OnNonfinite { error, skip };
 
 struct StepOptions {
   double clip_norm = 0;                           // gradients of a greater norm are scaled down to it; 0 is off
@@ -16,21 +14,15 @@ struct StepOptions {
   OnNonfinite on_nonfinite = OnNonfinite::error;  // `skip`: a step that changes nothing; it measures the norm
 };
 
-// The root of the sum of squares of all gradients there are.
-double grad_norm(std::span<const Tensor> parameters);
-// Scales the gradients by min(1, max_norm / (norm + 1e-6)), as PyTorch's, and returns the norm before. Throws Error on
-// a norm that is not finite, naming the first parameter to blame, or else leaves the gradients as they are.
-double clip_grad_norm(std::span<const Tensor> parameters, double max_norm,
-                      OnNonfinite on_nonfinite = OnNonfinite::error);
-// Clamps each element of the gradients to [-max, max]; a NaN stays.
-void clip_grad_value(std::span<const Tensor> parameters, double max);
-
 // Parameters with options of their own.
 template <class Options>
 struct Group {
   std::vector<Tensor> parameters;
   Options options = {};
 };
+
+// What an optimiser remembers, as copies. Given to one that was made alike, it goes on from there bit for bit.
+using State = std::vector<NamedTensor>;
 
 class Optimizer {
  public:
@@ -47,13 +39,19 @@ class Optimizer {
   virtual void set_lr(double rate) = 0;  // of all groups
   std::vector<Tensor> parameters() const;
 
+  // For each parameter NAME: NAME.steps, i64 (), and once stepped NAME.first, .second, .third as far as the method has
+  // them; for each group groups.N.lr, f64 ().
+  virtual State state() const;
+  // Throws Error, before any change, when a name is missing or not known here or a shape or dtype differs.
+  virtual void load_state(const State& state);
+
  protected:
   struct Parameter {
     std::string name;  // for errors
     Tensor w;
     size_t group;
-    int64_t steps = 0;     // those in which it had a gradient
-    Tensor first, second;  // what the method remembers of it, undefined before its first step
+    int64_t steps = 0;            // those in which it had a gradient
+    Tensor first, second, third;  // what the method remembers of it, undefined before its first step
   };
   Optimizer() = default;
   // Throws Error on a tensor that cannot be stepped: not floating, computed by an op, not contiguous, or listed twice.
@@ -61,6 +59,7 @@ class Optimizer {
   void add(const std::vector<Tensor>& parameters, size_t group);  // named "parameter 0", "parameter 1", ...
   // One step of one parameter, `steps` counting it already; g, contiguous, is to be taken times scale.
   virtual void update(Parameter& p, const Tensor& g, double scale) = 0;
+  virtual double* rate(size_t group) = 0;  // null when there is no such group
 
   std::vector<Parameter> parameters_;
 
@@ -95,6 +94,9 @@ class Grouped : public Optimizer {
   void set_lr(double rate) override {
     for (Options& options : groups) options.lr = rate;
   }
+
+ private:
+  double* rate(size_t group) override { return group < groups.size() ? &groups[group].lr : nullptr; }
 };
 
 }  // namespace fathom::optim

@@ -11,9 +11,10 @@ void SGD::update(Parameter& p, const Tensor& g, double scale) {
                 " and dampening " + std::to_string(o.dampening));
   visit_floating("step", p.w.dtype(), [&]<class T>(T) {
     const T rate = T(o.lr), clip = T(scale), decay = T(o.weight_decay);
-    if (o.momentum == 0 && o.weight_decay == 0)
+    const T keep = T(1 - o.lr * o.decoupled_weight_decay);
+    if (o.momentum == 0 && o.weight_decay == 0 && keep == 1)
       return for_each<T>([=, r = T(o.lr * scale)](T& w, T d) { w -= r * d; }, p.w, g);
-    if (o.momentum == 0) return for_each<T>([=](T& w, T d) { w -= rate * (clip * d + decay * w); }, p.w, g);
+    if (o.momentum == 0) return for_each<T>([=](T& w, T d) { w = keep * w - rate * (clip * d + decay * w); }, p.w, g);
     const bool begins = !p.first.defined();  // with the whole first gradient
     if (begins) p.first = kernel::full(p.w.shape(), 0, p.w.dtype());
     const T momentum = T(o.momentum), share = begins ? T(1) : T(1 - o.dampening);
@@ -22,13 +23,13 @@ void SGD::update(Parameter& p, const Tensor& g, double scale) {
           [=](T& w, T d, T& m) {
             d = clip * d + decay * w;
             m = momentum * m + share * d;
-            w -= rate * (d + momentum * m);
+            w = keep * w - rate * (d + momentum * m);
           },
           p.w, g, p.first);
     for_each<T>(
         [=](T& w, T d, T& m) {
           m = momentum * m + share * (clip * d + decay * w);
-          w -= rate * m;
+          w = keep * w - rate * m;
         },
         p.w, g, p.first);
   });

@@ -6,8 +6,9 @@ namespace fathom::optim {
 
 struct SGDOptions {
   double lr = 1e-3, momentum = 0, dampening = 0;
-  double weight_decay = 0;  // added to the gradient, times the weight
-  bool nesterov = false;    // needs momentum, and no dampening
+  double weight_decay = 0;            // coupled: added to the gradient, times the weight
+  double decoupled_weight_decay = 0;  // times lr, taken off the weight: momentum does not see it
+  bool nesterov = false;              // needs momentum, and no dampening
 };
 
 class SGD : public Grouped<SGDOptions> {

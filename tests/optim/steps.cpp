@@ -163,7 +163,7 @@ TEST_CASE("step: a norm that is not finite is an error that names the parameter,
   CHECK(error_of([&] {
           optim::clip_grad_norm(opt.parameters(), 1);
         }).find("clip_grad_norm: the gradient of parameter 1") == 0);
-  CHECK(std::isnan(optim::clip_grad_norm(opt.parameters(), 1, optim::OnNonfinite::skip)));
+  CHECK(std::isnan(optim::clip_grad_norm(opt.parameters(), 1, {.on_nonfinite = optim::OnNonfinite::skip})));
   CHECK(a.grad().to_vector() == List{1, 1, 1});
   CHECK(error_of([&] { opt.step({.clip_norm = -1}); }).find("step: clip_norm must not be negative") == 0);
 }

@@ -1,0 +1,141 @@
+#include "fathom/optim/clip.h"
+
+#include <algorithm>  // max, min
+#include <cmath>
+#include <string>
+
+#include "fathom/autograd/ops.h"
+#include "fathom/autograd/recording.h"
+#include "fathom/tensor/kernels/map.h"
+#include "fathom/tensor/kernels/reduce.h"
+
+namespace fathom::optim {
+namespace {
+
+void check_positive(const char* op, const char* what, double value) {
+  if (!(value > 0)) throw Error(std::string(op) + ": " + what + " must be positive, got " + std::to_string(value));
+}
+
+// Cut at fixed multiples, so that the sum does not depend on the number of threads.
+double sum_of_squares(const Tensor& g) {
+  const Tensor x = g.is_contiguous() ? g : kernel::clone(g);
+  return visit_floating("grad_norm", x.dtype(), [&]<class T>(T) {
+    constexpr int64_t piece = 65536;
+    const T* from = x.data<T>();
+    const int64_t n = x.numel();
+    if (n <= piece) return kernel::sum_of_squares(from, n);
+    pool::vector<double> sums(size_t((n + piece - 1) / piece));
+    parallel(int64_t(sums.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        sums[size_t(i)] = kernel::sum_of_squares(from + i * piece, std::min(piece, n - i * piece));
+    });
+    double total = 0;
+    for (const double s : sums) total += s;
+    return total;
+  });
+}
+
+// What w's gradient adds to `total`: sum |g|^p, or the largest |g|.
+void add_powers(const Tensor& w, double p, double& total) {
+  if (p == 2) return void(total += squared_grad_norm(w));
+  const Tensor g = w.grad();
+  if (!g.defined()) return;
+  const Tensor x = g.is_contiguous() ? g : kernel::clone(g);
+  visit_floating("grad_norm", x.dtype(), [&]<class T>(T) {
+    const T* at = x.data<T>();
+    for (int64_t i = 0; i < x.numel(); ++i) {
+      const double size = std::abs(double(at[i]));
+      if (!std::isinf(p)) total += std::pow(size, p);
+      else if (!std::isnan(total) && !(size <= total)) total = size;  // a NaN stays
+    }
+  });
+}
+double root(double total, double p) {
+  return p == 2 ? std::sqrt(total) : std::isinf(p) ? total : std::pow(total, 1 / p);
+}
+
+void scale_grad(const Tensor& w, double scale) {
+  if (Tensor g = w.grad(); g.defined() && scale != 1) g.mul_(scale);
+}
+
+}  // namespace
+
+double squared_grad_norm(const Tensor& w) {
+  const Tensor g = w.grad();
+  return g.defined() ? sum_of_squares(g) : 0;
+}
+double clip_scale(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
+
+void not_finite(const char* op, const std::string& name, const Tensor& w) {
+  throw Error(std::string(op) + ": the gradient of " + name + ", of shape " + to_string(w.shape()) +
+              ", is not finite: its norm is " + std::to_string(std::sqrt(squared_grad_norm(w))));
+}
+void not_finite(const char* op) { throw Error(std::string(op) + ": the norm of all gradients together is not finite"); }
+
+double grad_norm(std::span<const Tensor> parameters, double p) {
+  check_positive("grad_norm", "p", p);
+  double total = 0;
+  for (const Tensor& w : parameters) add_powers(w, p, total);
+  return root(total, p);
+}
+
+double clip_grad_norm(std::span<const Tensor> parameters, double max_norm, ClipOptions options) {
+  check_positive("clip_grad_norm", "the norm", max_norm);
+  const NoGrad off;
+  const double norm = grad_norm(parameters, options.p);
+  if (!std::isfinite(norm)) {
+    if (options.on_nonfinite == OnNonfinite::skip) return norm;
+    for (size_t i = 0; i < parameters.size(); ++i)
+      if (!std::isfinite(squared_grad_norm(parameters[i])))
+        not_finite("clip_grad_norm", "parameter " + std::to_string(i), parameters[i]);
+    not_finite("clip_grad_norm");
+  }
+  for (const Tensor& w : parameters) scale_grad(w, clip_scale(norm, max_norm));
+  return norm;
+}
+
+std::vector<double> clip_grad_norm_each(std::span<const Tensor> parameters, double max_norm, double p) {
+  check_positive("clip_grad_norm_each", "the norm", max_norm);
+  const NoGrad off;
+  std::vector<double> norms;
+  for (const Tensor& w : parameters) {
+    norms.push_back(grad_norm({&w, 1}, p));
+    scale_grad(w, clip_scale(norms.back(), max_norm));
+  }
+  return norms;
+}
+
+double clip_grad_value(std::span<const Tensor> parameters, double max) {
+  check_positive("clip_grad_value", "the value", max);
+  const double norm = grad_norm(parameters);
+  for (const Tensor& w : parameters) {
+    const Tensor g = w.grad();
+    if (!g.defined()) continue;
+    visit_floating("clip_grad_value", g.dtype(), [&]<class T>(T) {
+      kernel::map_into<T, T>([m = T(max)](T e) { return e < -m ? -m : e > m ? m : e; }, g, g);
+    });
+    g.storage().changed("clip_grad_value");
+  }
+  return norm;
+}
+
+double clip_grad_adaptive(std::span<const Tensor> parameters, double factor, double eps) {
+  check_positive("clip_grad_adaptive", "the factor", factor);
+  check_positive("clip_grad_adaptive", "eps", eps);
+  const NoGrad off;
+  const double before = grad_norm(parameters);
+  for (const Tensor& w : parameters) {
+    Tensor g = w.grad();
+    if (!g.defined() || !g.numel()) continue;
+    const auto unit_norm = [&](const Tensor& x) {
+      return w.dim() < 2 ? norm(x, 2, {}, true) : norm(flatten(x, 1), 2, {1}, true);
+    };
+    const Tensor limit = clamp(unit_norm(w.detach()), eps, INFINITY) * factor, size = unit_norm(g);
+    Shape units = g.shape();
+    for (int d = w.dim() < 2 ? 0 : 1; d < g.dim(); ++d) units[d] = 1;
+    g.mul_(where(size > limit, limit / size, 1.0 + 0 * size).reshape(units));
+  }
+  return before;
+}
+
+}  // namespace fathom::optim

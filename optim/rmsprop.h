@@ -1,0 +1,21 @@
+// RMSprop (Tieleman & Hinton, "Lecture 6.5", 2012), centred as in Graves (2013) where asked for; PyTorch's form.
+#pragma once
+#include "fathom/optim/optimizer.h"
+
+namespace fathom::optim {
+
+struct RMSpropOptions {
+  double lr = 1e-2, alpha = 0.99, eps = 1e-8, momentum = 0;
+  double weight_decay = 0;            // coupled: added to the gradient, times the weight
+  double decoupled_weight_decay = 0;  // times lr, taken off the weight
+  bool centered = false;              // divide by the deviation, not by the root of the mean square
+};
+class RMSprop : public Grouped<RMSpropOptions> {
+ public:
+  using Grouped::Grouped;
+
+ private:
+  void update(Parameter& p, const Tensor& g, double scale) override;
+};
+
+}  // namespace fathom::optim
