@@ -43,13 +43,15 @@ struct RecorderOptions {
   Tensor probe = {};
   int64_t samples = 0;  // of the batch, or the probe, how many count, from the first on; 0: all
 
+  // What else is known of the run: it goes into the record; "net", "depth" and "seed" have their own places.
+  std::map<std::string, std::string> info = {};
+
   // How.
   int64_t power_steps = 1;  // of the power iteration, from where the last measurement ended
   int64_t cold_steps = 10;  // the first time
   int64_t probes = 1;       // random directions a sample, for Frobenius norms that no formula gives
   bool grad_norm = true;    // sum up the gradients' norm at every step; false: `step(norm)` tells it
   Alarms alarms = {};
-  std::map<std::string, std::string> info = {};  // goes into the record; "net", "depth", "seed" have their own places
 };
 
 // One site at one step. A batch's singular values are those of its samples; norms are over the whole batch.
