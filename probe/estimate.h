@@ -2,7 +2,7 @@
 // (batch), or rank 0 where there is no batch; with << they print as tables.
 //   1. An upper (or, of an estimate, lower) bound holds for each sample with probability `confidence` over the random
 //      directions, whatever the matrix: 1 is rigorous, else it is at least 1 - 1e-6.
-//   2. Bounds are those of real arithmetic; rounding adds what `rounding` of the dtype says.
+//   2. Bounds are those of exact arithmetic: rounding adds some units in the last place of the dtype.
 //   3. A sample whose Jacobian is not finite has NaN (or infinity), in its bounds too.
 #pragma once
 #include <iosfwd>
@@ -21,7 +21,8 @@ struct Sigma {
   Tensor direction;         // of x's shape and dtype; each sample's is of norm 1 and finite: the next call's `start`
   int64_t iterations = 0;   // of each, one product with J and one with its transpose
   const char* method = "";  // "lanczos", "power" or "diagonal"
-  const char* bound = "";   // where upper comes from: "frobenius" (rigorous), "random start" or "none"
+  const char* bound = "";   // where upper comes from: "frobenius" or "exact" (both rigorous), "random start", both
+                            // that and "frobenius", or "none"
   double confidence = 1;
   double seconds = 0;
 };

@@ -109,7 +109,7 @@ Sigma Jacobian::sigma_of_diagonal(const Tensor& diagonal) const {
   const Tensor values = tensor_of(sigma, per_sample({}));
   for (double& r : sigma) r = r - r;  // zero, or NaN
   Sigma result{values, tensor_of(sigma, per_sample({})), values, std::move(direction)};
-  result.method = "diagonal", result.bound = "rigorous";
+  result.method = "diagonal", result.bound = "exact";
   return result;
 }
 
