@@ -14,6 +14,7 @@
 #include "fathom/io/text.h"
 #include "fathom/nn/nn.h"
 #include "fathom/optim/optim.h"
+#include "fathom/probe/attention.h"
 #include "fathom/probe/graph.h"
 #include "fathom/probe/jacobian.h"
 #include "fathom/probe/lyapunov.h"

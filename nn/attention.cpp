@@ -86,9 +86,13 @@ Tensor MultiheadAttention::attend(Tensor query, const Tensor& key, const Tensor&
     return joined(scaled_dot_product_attention(q, k, project(value, 2, false), setting(mask)));
   });
 }
-Tensor MultiheadAttention::weights(const Tensor& query, const Tensor& key, const Tensor& mask) {
+std::pair<Tensor, Tensor> MultiheadAttention::queries_and_keys(const Tensor& query, const Tensor& key) {
   for (const Tensor* x : {&query, &key}) check(*x);
-  return attention_weights(project(query, 0, true), project(key, 1, true), setting(mask));
+  return {project(query, 0, true), project(key, 1, true)};
+}
+Tensor MultiheadAttention::weights(const Tensor& query, const Tensor& key, const Tensor& mask) {
+  const auto [q, k] = queries_and_keys(query, key);
+  return attention_weights(q, k, setting(mask));
 }
 
 }  // namespace fathom::nn

@@ -1,6 +1,7 @@
 // Multi-head attention (Vaswani et al. 2017), batch first; parameters named and laid out as PyTorch's.
 #pragma once
 #include <optional>
+#include <utility>  // pair
 
 #include "fathom/autograd/ops/attention.h"
 #include "fathom/nn/linear.h"
@@ -35,6 +36,8 @@ struct MultiheadAttention : Module {
   Tensor attend(Tensor x, const Tensor& mask);
   // Cross attention: query (batch, queries, width), key and value (batch, keys, width).
   Tensor attend(Tensor query, const Tensor& key, const Tensor& value, const Tensor& mask = {});
+  // What attend compares: each (batch, heads, steps, width / heads), turned by their positions where these are rotary.
+  std::pair<Tensor, Tensor> queries_and_keys(const Tensor& query, const Tensor& key);
   // The weights that attend uses, before dropout: (batch, heads, queries, keys).
   Tensor weights(const Tensor& query, const Tensor& key, const Tensor& mask = {});
 
