@@ -1,6 +1,7 @@
 // A normalizing flow learns a density from points alone: RealNVP (Dinh, Sohl-Dickstein & Bengio 2016) on two moons. The
 // true density is known here, by integration along the moons, so the table can say how good the learned one is.
 #include <fathom/fathom.h>
+#include <algorithm>  // max_element
 
 #include <chrono>
 #include <cstdio>

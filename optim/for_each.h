@@ -1,5 +1,7 @@
 // The one pass of a step over a parameter. Internal.
 #pragma once
+#include <algorithm>  // copy_n, min
+
 #include "fathom/tensor/kernels/map.h"
 #include "fathom/tensor/kernels/reduce.h"
 

@@ -136,7 +136,7 @@ LBFGS::Point LBFGS::search(const Point& from, double length, Evaluate at) const 
   return low;
 }
 
-double LBFGS::step(const std::function<Tensor()>& loss) {
+double LBFGS::step(FunctionRef<Tensor()> loss) {
   if (groups.size() != 1) throw Error("LBFGS: one group of parameters, got " + std::to_string(groups.size()));
   const LBFGSOptions& o = groups[0];
   Vector x = numbers(false);

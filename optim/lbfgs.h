@@ -8,9 +8,8 @@
 //     return loss;
 //   });
 #pragma once
-#include <functional>
-
 #include "fathom/optim/optimizer.h"
+#include "fathom/tensor/parallel.h"  // FunctionRef
 
 namespace fathom::optim {
 
@@ -28,7 +27,7 @@ class LBFGS : public Grouped<LBFGSOptions> {
 
   // `loss` computes it and calls its backward; gradients are cleared before each call. Returns the loss before the
   // step. Throws Error where the loss or its gradient is not finite at the beginning.
-  double step(const std::function<Tensor()>& loss);
+  double step(FunctionRef<Tensor()> loss);
 
   // numbers (length, curvature, loss, iterations), direction (n), gradient (n), moves (k, n), changes (k, n),
   // groups.0.lr, all f64, n counting the elements of all parameters.

@@ -1,7 +1,8 @@
 // What a recorder watches for at every step.
 #pragma once
+#include <concepts>
 #include <cstdint>
-#include <functional>
+#include <memory>  // shared_ptr
 #include <string>
 
 namespace fathom::probe {
@@ -11,6 +12,22 @@ struct Alarm {
   std::string kind;     // "nonfinite", "loss_spike", "exploding", "vanishing" or "no_gradient"
   std::string site;     // the module or parameter, "" for the loss
   std::string message;  // with the value and the threshold
+};
+
+// What else is to be called; std::function would double the price of this header.
+class AlarmCall {
+ public:
+  AlarmCall() = default;
+  template <std::invocable<const Alarm&> F>
+  AlarmCall(F f)
+      : object_(std::make_shared<F>(std::move(f))),
+        call_([](void* object, const Alarm& alarm) { (*static_cast<F*>(object))(alarm); }) {}
+  explicit operator bool() const { return call_; }
+  void operator()(const Alarm& alarm) const { call_(object_.get(), alarm); }
+
+ private:
+  std::shared_ptr<void> object_;
+  void (*call_)(void*, const Alarm&) = nullptr;
 };
 
 enum class OnAlarm { warn, stop };  // to the record; and as an Error from backward(), the record being written first
@@ -23,7 +40,7 @@ struct Alarms {
   double vanishing = 0;     // or shrinks to this part
   int64_t window = 50;
   OnAlarm action = OnAlarm::warn;
-  std::function<void(const Alarm&)> call = {};  // called as well
+  AlarmCall call = {};  // called as well
 };
 
 }  // namespace fathom::probe

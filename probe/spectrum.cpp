@@ -1,3 +1,4 @@
+#include <algorithm>  // any_of
 #include <limits>
 
 #include "fathom/probe/jacobian.h"

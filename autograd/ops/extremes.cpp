@@ -1,5 +1,7 @@
 // Largest and smallest numbers, and where they are.
 #include "fathom/autograd/families.h"
+
+#include <algorithm>  // copy_n
 #include "fathom/autograd/ops/axes.h"
 #include "fathom/autograd/ops/reduce.h"
 

@@ -1,6 +1,5 @@
 // A formula over the elements of tensors: one fused pass, vectorised by the compiler.
 #pragma once
-#include <algorithm>  // copy_n
 #include <tuple>
 
 #include "fathom/tensor/kernels/walk.h"

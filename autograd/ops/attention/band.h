@@ -1,5 +1,7 @@
 // Attention's weights in memory: bands of queries, tiles of keys. Internal.
 #pragma once
+#include <algorithm>  // clamp
+
 #include "fathom/autograd/ops/attention/kernels.h"
 #include "fathom/autograd/ops/rows.h"
 #include "fathom/tensor/kernels/gemm.h"

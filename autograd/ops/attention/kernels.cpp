@@ -1,5 +1,7 @@
 #include "fathom/autograd/ops/attention/kernels.h"
 
+#include <algorithm>  // copy_n
+
 #include "fathom/autograd/ops/attention/band.h"
 
 namespace fathom::attention {

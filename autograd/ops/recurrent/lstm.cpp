@@ -1,6 +1,8 @@
 // The output packs all h, (steps, batch, hidden), and the last c below them: (steps + 1, batch, hidden).
 #include "fathom/autograd/ops/recurrent/parts.h"
 
+#include <algorithm>  // copy_n
+
 namespace fathom {
 namespace {
 
