@@ -59,8 +59,8 @@ Row train(const Options& options, const io::Split& data, const std::string& kind
                                  .name = name,
                                  .sites = "blocks.*",
                                  .samples = 16,
-                                 .grad_norm = false,
-                                 .info = described(options, kind, layers)});
+                                 .info = described(options, kind, layers),
+                                 .grad_norm = false});
   std::vector<double> losses;
   try {
     Progress progress(name, options.steps);
