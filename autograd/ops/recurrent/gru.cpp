@@ -16,8 +16,9 @@ Tensor biases(const Plan& plan, const Inputs& in) {
   const Tensor out = plan.zeros({4 * n});
   visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
     T* to = out.data<T>();
-    if (const T* b = numbers<T>(in[b_ih])) kernel::add_row(b, 1, 3 * n, to);
-    if (const T* b = numbers<T>(in[b_hh])) {
+    if (in[b_ih].defined()) kernel::add_row(in[b_ih].data<T>(), 1, 3 * n, to);
+    if (in[b_hh].defined()) {
+      const T* b = in[b_hh].data<T>();
       kernel::add_row(b, 1, 2 * n, to);
       kernel::add_row(b + 2 * n, 1, n, to + 3 * n);
     }
@@ -68,17 +69,18 @@ Tensor states(const Plan& plan, const Inputs& from, const Memory& kept) {
   const Tensor h0 = initial(plan, in[h_in]), products({plan.batch, plan.gates}, plan.dtype);
   const int64_t n = plan.hidden, m = plan.gates;
   visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
-    T* gates = kept.gates.data<T>();
-    input_products(plan, in, gates);
+    input_products(plan, in, kept.gates.data<T>());
+    const T *weight = w.data<T>(), *b = bias.data<T>();
+    const Steps<T> gates(plan, m, kept.gates), h(plan, n, y, h0), q(plan, n, kept.q);
+    T* from_h = products.data<T>();
     each_block(plan, [&](int64_t row, int64_t rows) {
-      const States<T> h{plan, y.data<T>(), h0.data<T>(), row}, q{plan, kept.q.data<T>(), nullptr, row};
-      T* s = products.data<T>() + row * m;
+      T* s = from_h + row * m;
       for (int64_t k = 0; k < plan.steps; ++k) {
-        T* a = gates_at(plan, gates, k, row);
-        kernel::gemm(rows, m, n, {h[k - 1], n}, {w.data<T>(), m}, s);
+        T* a = gates(k, row);
+        kernel::gemm(rows, m, n, {h(k - 1, row), n}, {weight, m}, s);
         for (int64_t r = 0; r < rows; ++r)
-          step_forward(n, a + r * m, static_cast<const T*>(s) + r * m, bias.data<T>(), h[k - 1] + r * n, q[k] + r * n,
-                       h[k] + r * n);
+          step_forward(n, a + r * m, static_cast<const T*>(s) + r * m, b, h(k - 1, row) + r * n, q(k, row) + r * n,
+                       h(k, row) + r * n);
       }
     });
   });
@@ -92,16 +94,17 @@ Inputs cotangents(const Plan& plan, Tensor g, Wanted wanted, const Inputs& from,
   const Tensor h0 = initial(plan, in[h_in]), dh0 = plan.zeros({plan.batch, plan.hidden});
   const int64_t n = plan.hidden, m = plan.gates;
   visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
+    const T* weight = in[w_hh].data<T>();
+    const Steps<T> gates(plan, m, kept.gates), from_x(plan, m, d_input), from_h(plan, m, d_state);
+    const Steps<T> dh(plan, n, dy, dh0), h(plan, n, y, h0), q(plan, n, kept.q);
     each_block(plan, [&](int64_t row, int64_t rows) {
-      const States<T> dh{plan, dy.data<T>(), dh0.data<T>(), row}, h{plan, y.data<T>(), h0.data<T>(), row},
-          q{plan, kept.q.data<T>(), nullptr, row};
       for (int64_t k = plan.steps - 1; k >= 0; --k) {
-        const T* a = gates_at(plan, kept.gates.data<T>(), k, row);
-        T *dx = gates_at(plan, d_input.data<T>(), k, row), *ds = gates_at(plan, d_state.data<T>(), k, row);
+        const T* a = gates(k, row);
+        T *dx = from_x(k, row), *ds = from_h(k, row);
         for (int64_t r = 0; r < rows; ++r)
-          step_back(n, a + r * m, q[k] + r * n, h[k - 1] + r * n, dh[k] + r * n, dx + r * m, ds + r * m,
-                    dh[k - 1] + r * n);
-        if (k > 0 || wanted[h_in]) kernel::gemm(rows, n, m, {ds, m}, {in[w_hh].data<T>(), n}, dh[k - 1], true);
+          step_back(n, a + r * m, q(k, row) + r * n, h(k - 1, row) + r * n, dh(k, row) + r * n, dx + r * m, ds + r * m,
+                    dh(k - 1, row) + r * n);
+        if (k > 0 || wanted[h_in]) kernel::gemm(rows, n, m, {ds, m}, {weight, n}, dh(k - 1, row), true);
       }
     });
   });
@@ -114,22 +117,24 @@ Inputs cotangents(const Plan& plan, Tensor g, Wanted wanted, const Inputs& from,
 Tensor tangent(const Plan& plan, const Inputs& tangents, const Inputs& from, const Tensor& y, const Memory& kept) {
   const Inputs in = dense(from), ts = dense(tangents);
   const Shape all = plan.sequence(plan.gates);
-  const Tensor out(y.shape(), y.dtype()), from_x(all, plan.dtype), from_h = plan.zeros(all);
+  const Tensor out(y.shape(), y.dtype()), u_input(all, plan.dtype), u_state = plan.zeros(all);
   const Tensor w = transposed_weight(plan, in), h0 = initial(plan, in[h_in]), th0 = initial(plan, ts[h_in]);
   const int64_t n = plan.hidden, m = plan.gates;
   visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
-    input_tangents(plan, ts, in, from_x.data<T>());
-    add_state_tangents(plan, ts, in, y, from_h.data<T>());
+    input_tangents(plan, ts, in, u_input.data<T>());
+    add_state_tangents(plan, ts, in, y, u_state.data<T>());
+    const T* weight = w.data<T>();
+    const Steps<T> gates(plan, m, kept.gates), from_x(plan, m, u_input), from_h(plan, m, u_state);
+    const Steps<T> th(plan, n, out, th0), h(plan, n, y, h0), q(plan, n, kept.q);
+    const bool from_start = ts[h_in].defined();
     each_block(plan, [&](int64_t row, int64_t rows) {
-      const States<T> th{plan, out.data<T>(), th0.data<T>(), row}, h{plan, y.data<T>(), h0.data<T>(), row},
-          q{plan, kept.q.data<T>(), nullptr, row};
       for (int64_t k = 0; k < plan.steps; ++k) {
-        const T *a = gates_at(plan, kept.gates.data<T>(), k, row), *tx = gates_at(plan, from_x.data<T>(), k, row);
-        T* t = gates_at(plan, from_h.data<T>(), k, row);
-        if (k > 0 || ts[h_in].defined()) kernel::gemm(rows, m, n, {th[k - 1], n}, {w.data<T>(), m}, t, true);
+        const T *a = gates(k, row), *tx = from_x(k, row);
+        T* t = from_h(k, row);
+        if (k > 0 || from_start) kernel::gemm(rows, m, n, {th(k - 1, row), n}, {weight, m}, t, true);
         for (int64_t r = 0; r < rows; ++r)
-          step_tangent(n, a + r * m, q[k] + r * n, h[k - 1] + r * n, tx + r * m, static_cast<const T*>(t) + r * m,
-                       th[k - 1] + r * n, th[k] + r * n);
+          step_tangent(n, a + r * m, q(k, row) + r * n, h(k - 1, row) + r * n, tx + r * m,
+                       static_cast<const T*>(t) + r * m, th(k - 1, row) + r * n, th(k, row) + r * n);
       }
     });
   });

@@ -57,17 +57,18 @@ Tensor states(const Plan& plan, const Inputs& from, const Memory& kept) {
   const Tensor c0 = initial(plan, in[c_in]);
   const int64_t n = plan.hidden, m = plan.gates;
   visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
-    T* gates = kept.gates.data<T>();
-    input_products(plan, in, gates);
+    input_products(plan, in, kept.gates.data<T>());
+    const T *weight = w.data<T>(), *b = bias.data<T>();
+    const Steps<T> gates(plan, m, kept.gates), h(plan, n, y, in[h_in]), c(plan, n, kept.c, c0);
+    T* last_c = y.data<T>() + plan.rows() * n;
     each_block(plan, [&](int64_t row, int64_t rows) {
-      const States<T> h{plan, y.data<T>(), numbers<T>(in[h_in]), row}, c{plan, kept.c.data<T>(), c0.data<T>(), row};
       for (int64_t k = 0; k < plan.steps; ++k) {
-        T* z = gates_at(plan, gates, k, row);
-        if (const T* last = h[k - 1]) kernel::gemm(rows, m, n, {last, n}, {w.data<T>(), m}, z, true);
+        T* z = gates(k, row);
+        if (const T* last = h(k - 1, row)) kernel::gemm(rows, m, n, {last, n}, {weight, m}, z, true);
         for (int64_t r = 0; r < rows; ++r)
-          step_forward(n, z + r * m, bias.data<T>(), c[k - 1] + r * n, c[k] + r * n, h[k] + r * n);
+          step_forward(n, z + r * m, b, c(k - 1, row) + r * n, c(k, row) + r * n, h(k, row) + r * n);
       }
-      std::copy_n(c[plan.steps - 1], rows * n, y.data<T>() + (plan.rows() + row) * n);
+      std::copy_n(c(plan.steps - 1, row), rows * n, last_c + row * n);
     });
   });
   return y;
@@ -81,15 +82,17 @@ Inputs cotangents(const Plan& plan, Tensor g, Wanted wanted, const Inputs& from,
   Inputs out;
   if (wanted[h_in]) out[h_in] = plan.zeros({plan.batch, n});
   visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
+    const T* weight = in[w_hh].data<T>();
+    const Steps<T> gates(plan, m, kept.gates), dgates(plan, m, d), dh(plan, n, dy, out[h_in]), c(plan, n, kept.c, c0);
+    T* last_dc = dy.data<T>() + plan.rows() * n;
     each_block(plan, [&](int64_t row, int64_t rows) {
-      const States<T> dh{plan, dy.data<T>(), numbers<T>(out[h_in]), row}, c{plan, kept.c.data<T>(), c0.data<T>(), row};
-      T* dc = dy.data<T>() + (plan.rows() + row) * n;
+      T* dc = last_dc + row * n;
       for (int64_t k = plan.steps - 1; k >= 0; --k) {
-        const T* z = gates_at(plan, kept.gates.data<T>(), k, row);
-        T* dz = gates_at(plan, d.data<T>(), k, row);
+        const T* z = gates(k, row);
+        T* dz = dgates(k, row);
         for (int64_t r = 0; r < rows; ++r)
-          step_back(n, z + r * m, c[k - 1] + r * n, c[k] + r * n, dh[k] + r * n, dc + r * n, dz + r * m);
-        if (T* to = dh[k - 1]) kernel::gemm(rows, n, m, {dz, m}, {in[w_hh].data<T>(), n}, to, true);
+          step_back(n, z + r * m, c(k - 1, row) + r * n, c(k, row) + r * n, dh(k, row) + r * n, dc + r * n, dz + r * m);
+        if (T* to = dh(k - 1, row)) kernel::gemm(rows, n, m, {dz, m}, {weight, n}, to, true);
       }
     });
   });
@@ -106,17 +109,19 @@ Tensor tangent(const Plan& plan, const Inputs& tangents, const Inputs& from, con
   visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
     input_tangents(plan, ts, in, u.data<T>());
     add_state_tangents(plan, ts, in, y, u.data<T>());
+    const T* weight = w.data<T>();
+    const Steps<T> gates(plan, m, kept.gates), tgates(plan, m, u), th(plan, n, out, ts[h_in]), c(plan, n, kept.c, c0);
+    T* last_tc = out.data<T>() + plan.rows() * n;
+    std::copy_n(tc0.data<T>(), plan.batch * n, last_tc);
     each_block(plan, [&](int64_t row, int64_t rows) {
-      const States<T> th{plan, out.data<T>(), numbers<T>(ts[h_in]), row}, c{plan, kept.c.data<T>(), c0.data<T>(), row};
-      T* tc = out.data<T>() + (plan.rows() + row) * n;
-      std::copy_n(tc0.data<T>() + row * n, rows * n, tc);
+      T* tc = last_tc + row * n;
       for (int64_t k = 0; k < plan.steps; ++k) {
-        const T* z = gates_at(plan, kept.gates.data<T>(), k, row);
-        T* tz = gates_at(plan, u.data<T>(), k, row);
-        if (const T* last = th[k - 1]) kernel::gemm(rows, m, n, {last, n}, {w.data<T>(), m}, tz, true);
+        const T* z = gates(k, row);
+        T* tz = tgates(k, row);
+        if (const T* last = th(k - 1, row)) kernel::gemm(rows, m, n, {last, n}, {weight, m}, tz, true);
         for (int64_t r = 0; r < rows; ++r)
-          step_tangent(n, z + r * m, c[k - 1] + r * n, c[k] + r * n, static_cast<const T*>(tz) + r * m, tc + r * n,
-                       th[k] + r * n);
+          step_tangent(n, z + r * m, c(k - 1, row) + r * n, c(k, row) + r * n, static_cast<const T*>(tz) + r * m,
+                       tc + r * n, th(k, row) + r * n);
       }
     });
   });

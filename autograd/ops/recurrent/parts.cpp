@@ -97,8 +97,8 @@ void add_state_tangents(const Plan& plan, const Inputs& ts, const Inputs& in, co
     kernel::gemm(later.rows, plan.gates, plan.hidden, {y.data<T>() + later.state_row * plan.hidden, plan.hidden}, w,
                  to + later.gates_row * plan.gates, true);
     if (in[h_in].defined())
-      kernel::gemm(plan.batch, plan.gates, plan.hidden, {in[h_in].data<T>(), plan.hidden}, w, gates_at(plan, to, 0, 0),
-                   true);
+      kernel::gemm(plan.batch, plan.gates, plan.hidden, {in[h_in].data<T>(), plan.hidden}, w,
+                   to + plan.first_row() * plan.gates, true);
   }
   if (ts[b_hh].defined()) kernel::add_row(ts[b_hh].data<T>(), plan.rows(), plan.gates, to);
 }
@@ -122,7 +122,7 @@ void parameter_cotangents(const Plan& plan, Wanted wanted, const Inputs& in, con
       kernel::gemm(n, plan.hidden, later.rows, {from_h + later.gates_row * n, n, true},
                    {y.data<T>() + later.state_row * plan.hidden, plan.hidden}, to);
       if (in[h_in].defined())
-        kernel::gemm(n, plan.hidden, plan.batch, {gates_at(plan, from_h, 0, 0), n, true},
+        kernel::gemm(n, plan.hidden, plan.batch, {from_h + plan.first_row() * n, n, true},
                      {in[h_in].data<T>(), plan.hidden}, to, true);
     }
     if (wanted[b_ih]) kernel::sum_rows(from_x, rows, n, make(b_ih, {n}));

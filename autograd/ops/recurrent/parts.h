@@ -22,6 +22,7 @@ struct Plan {
 
   int64_t time(int64_t step) const { return reverse ? steps - 1 - step : step; }
   int64_t rows() const { return steps * batch; }
+  int64_t first_row() const { return time(0) * batch; }  // of the step that comes first
   Shape sequence(int64_t width) const { return {steps, batch, width}; }
   Tensor zeros(const Shape& shape) const { return kernel::full(shape, 0, dtype); }
 };
@@ -61,28 +62,21 @@ void each_block(const Plan& plan, F f) {
   });
 }
 
-// Rows of (steps, batch, width) as the steps go: those of step k, which begin at sample `row`; before step 0 stands the
-// initial state, which may be null.
+// Where the numbers of a step lie in (steps, batch, width), from sample `row` on; before step 0 stands the initial
+// state, null where there is none. Made before each_block: tensors stay on their thread, workers get places in memory.
 template <class T>
-struct States {
+struct Steps {
   const Plan& plan;
+  int64_t width;
   T *data, *initial;
-  int64_t row;
-  T* operator[](int64_t step) const {
-    if (step < 0) return initial ? initial + row * plan.hidden : nullptr;
-    return data + (plan.time(step) * plan.batch + row) * plan.hidden;
+
+  Steps(const Plan& p, int64_t w, const Tensor& all, const Tensor& first = {})
+      : plan(p), width(w), data(all.data<T>()), initial(first.defined() ? first.data<T>() : nullptr) {}
+  T* operator()(int64_t step, int64_t row) const {
+    if (step < 0) return initial ? initial + row * width : nullptr;
+    return data + (plan.time(step) * plan.batch + row) * width;
   }
 };
-template <class T>
-T* gates_at(const Plan& plan, T* data, int64_t step, int64_t row) {
-  return data + (plan.time(step) * plan.batch + row) * plan.gates;
-}
-
-template <class T>
-T* numbers(const Tensor& x) {
-  return x.defined() ? x.data<T>() : nullptr;
-}
-
 template <class T>
 T sigmoid(T x) {
   return 1 / (1 + std::exp(-x));

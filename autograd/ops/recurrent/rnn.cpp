@@ -19,13 +19,13 @@ Tensor states(const Plan& plan, const Inputs& from, Nonlinearity nonlinearity) {
   const int64_t n = plan.hidden;
   visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
     input_products(plan, in, y.data<T>());
-    const T* b = bias.data<T>();
+    const T *b = bias.data<T>(), *weight = w.data<T>();
+    const Steps<T> h(plan, n, y, in[h_in]);
     with(nonlinearity, [&](auto phi, auto) {
       each_block(plan, [&](int64_t row, int64_t rows) {
-        const States<T> h{plan, y.data<T>(), numbers<T>(in[h_in]), row};
         for (int64_t k = 0; k < plan.steps; ++k) {
-          T* at = h[k];
-          if (const T* last = h[k - 1]) kernel::gemm(rows, n, n, {last, n}, {w.data<T>(), n}, at, true);
+          T* at = h(k, row);
+          if (const T* last = h(k - 1, row)) kernel::gemm(rows, n, n, {last, n}, {weight, n}, at, true);
           auto value = [phi](T z, T c) { return phi(z + c); };
           for (int64_t r = 0; r < rows; ++r)
             kernel::map_row(value, n, at + r * n, static_cast<const T*>(at) + r * n, b);
@@ -45,13 +45,15 @@ Inputs cotangents(const Plan& plan, Tensor g, Wanted wanted, const Inputs& from,
   if (wanted[h_in]) out[h_in] = plan.zeros({plan.batch, plan.hidden});
   const int64_t n = plan.hidden;
   visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
+    const T* weight = in[w_hh].data<T>();
+    const Steps<T> dz(plan, n, d, out[h_in]), h(plan, n, y);
     with(nonlinearity, [&](auto, auto slope) {
       each_block(plan, [&](int64_t row, int64_t rows) {
-        const States<T> dz{plan, d.data<T>(), numbers<T>(out[h_in]), row}, h{plan, y.data<T>(), nullptr, row};
         for (int64_t k = plan.steps - 1; k >= 0; --k) {
           auto rule = [slope](T c, T value) { return c * slope(value); };
-          kernel::map_row(rule, rows * n, dz[k], static_cast<const T*>(dz[k]), static_cast<const T*>(h[k]));
-          if (T* to = dz[k - 1]) kernel::gemm(rows, n, n, {dz[k], n}, {in[w_hh].data<T>(), n}, to, true);
+          T* at = dz(k, row);
+          kernel::map_row(rule, rows * n, at, static_cast<const T*>(at), static_cast<const T*>(h(k, row)));
+          if (T* to = dz(k - 1, row)) kernel::gemm(rows, n, n, {at, n}, {weight, n}, to, true);
         }
       });
     });
@@ -68,13 +70,15 @@ Tensor tangent(const Plan& plan, const Inputs& tangents, const Inputs& from, con
   visit_floating(plan.op, plan.dtype, [&]<class T>(T) {
     input_tangents(plan, ts, in, out.data<T>());
     add_state_tangents(plan, ts, in, y, out.data<T>());
+    const T* weight = w.data<T>();
+    const Steps<T> t(plan, n, out, ts[h_in]), h(plan, n, y);
     with(nonlinearity, [&](auto, auto slope) {
       each_block(plan, [&](int64_t row, int64_t rows) {
-        const States<T> t{plan, out.data<T>(), numbers<T>(ts[h_in]), row}, h{plan, y.data<T>(), nullptr, row};
         for (int64_t k = 0; k < plan.steps; ++k) {
-          if (const T* last = t[k - 1]) kernel::gemm(rows, n, n, {last, n}, {w.data<T>(), n}, t[k], true);
+          T* at = t(k, row);
+          if (const T* last = t(k - 1, row)) kernel::gemm(rows, n, n, {last, n}, {weight, n}, at, true);
           auto rule = [slope](T c, T value) { return c * slope(value); };
-          kernel::map_row(rule, rows * n, t[k], static_cast<const T*>(t[k]), static_cast<const T*>(h[k]));
+          kernel::map_row(rule, rows * n, at, static_cast<const T*>(at), static_cast<const T*>(h(k, row)));
         }
       });
     });
