@@ -1,6 +1,7 @@
 // What a recorder measures beside sigma_max: details, products, parameters, on a probe; and what it watches for.
 #include <unistd.h>  // getpid
 
+#include <algorithm>  // max
 #include <cmath>
 #include <filesystem>
 
