@@ -9,6 +9,21 @@ Tensor softmax(Tensor x, int64_t d = -1);
 Tensor log_softmax(Tensor x, int64_t d = -1);
 // (x - mean) / sqrt(var + eps) * weight + bias over the last axis (Ba et al. 2016); weight and bias (n) or undefined.
 Tensor layer_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
+// x / sqrt(mean of x^2 + eps) * weight over the last axis (Zhang & Sennrich 2019); weight (n) or undefined.
+Tensor rms_norm(const Tensor& x, const Tensor& weight = {}, double eps = 1e-5);
+// (x - mean) / sqrt(var + eps) * weight + bias for x (batch, channels, ...), with the mean and the variance (over n,
+// not n - 1) of each sample's `groups` groups of channels (Wu & He 2018); weight and bias (channels) or undefined.
+Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight = {}, const Tensor& bias = {},
+                  double eps = 1e-5);
+struct ChannelMoments {
+  Tensor mean, var;  // (channels), without history
+};
+// The same with each channel's over the batch and all places (Ioffe & Szegedy 2015), which are written to `moments`
+// where it is not null; or with given ones, which are constants.
+Tensor batch_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5,
+                  ChannelMoments* moments = nullptr);
+Tensor batch_norm(const Tensor& x, const ChannelMoments& given, const Tensor& weight, const Tensor& bias,
+                  double eps = 1e-5);
 // The mean of (a - b)^2.
 Tensor mse_loss(const Tensor& a, const Tensor& b);
 // The mean of -sum_k q_k log softmax(logits)_k over the rows; logits (..., classes), labels (...) i64,
