@@ -97,6 +97,43 @@ void orthogonal(Tensor& w, double gain, Rng& rng) {
   w.storage().changed("init");
 }
 
+void lecun_uniform(Tensor& w, Rng& rng) { fill_uniform_of(w, 1 / fan("lecun_uniform", w, Fan::in), rng); }
+void lecun_normal(Tensor& w, Rng& rng) { fill_normal_of(w, 1 / fan("lecun_normal", w, Fan::in), rng); }
+
+void truncated_normal(Tensor& w, double mean, double deviation, double low, double high, Rng& rng) {
+  check_floating("truncated_normal", w);
+  const auto below = [&](double x) { return std::erfc((mean - x) / (deviation * std::sqrt(2.0))) / 2; };
+  if (!(deviation > 0) || !(below(high) - below(low) >= 1e-3))
+    throw Error("truncated_normal: too few normal numbers of mean " + std::to_string(mean) + " and deviation " +
+                std::to_string(deviation) + " lie in [" + std::to_string(low) + ", " + std::to_string(high) + "]");
+  const Tensor values(w.shape(), f64);
+  for (int64_t i = 0; i < w.numel(); ++i) {
+    double x;
+    do x = mean + deviation * rng.normal();
+    while (x < low || x > high);
+    values.data<double>()[i] = x;
+  }
+  kernel::copy(values, w);
+  w.storage().changed("init");
+}
+
+void mean_field(Tensor& weight, Tensor& bias, double sigma_w, double sigma_b, Rng& rng) {
+  fill_normal_of(weight, sigma_w * sigma_w / fan("mean_field", weight, Fan::in), rng);
+  if (bias.defined()) fill_normal_of(bias, sigma_b * sigma_b, rng);
+}
+
+void delta_orthogonal(Tensor& w, double gain, Rng& rng) {
+  check_matrix("delta_orthogonal", w);
+  const int64_t out = w.shape()[0], in = w.shape()[1];
+  if (out < in) throw Error("delta_orthogonal: needs out >= in, got " + to_string(w.shape()));
+  zeros(w);
+  if (!w.numel()) return;
+  int64_t middle = 0;
+  for (int d = 2; d < w.dim(); ++d) middle += w.shape()[d] / 2 * w.strides()[d];
+  Tensor centre = w.view({out, in}, {w.strides()[0], w.strides()[1]}, middle);
+  orthogonal(centre, gain, rng);
+}
+
 void identity(Tensor& w, double gain) {
   check_floating("init::identity", w);
   if (w.dim() != 2) throw Error("init::identity: needs a matrix, got " + to_string(w.shape()));

@@ -24,6 +24,19 @@ struct KaimingOptions {
 void kaiming_uniform(Tensor& w, KaimingOptions options = {}, Rng& rng = default_rng());
 void kaiming_normal(Tensor& w, KaimingOptions options = {}, Rng& rng = default_rng());
 
+// LeCun et al. 1998: variance 1 / fan_in.
+void lecun_uniform(Tensor& w, Rng& rng = default_rng());
+void lecun_normal(Tensor& w, Rng& rng = default_rng());
+// Normal numbers, drawn again until they lie in [low, high]. Throws Error where fewer than one in a thousand do.
+void truncated_normal(Tensor& w, double mean = 0, double deviation = 1, double low = -2, double high = 2,
+                      Rng& rng = default_rng());
+// The ensemble of mean-field theory (Poole et al. 2016): weights of variance sigma_w^2 / fan_in, biases of sigma_b^2;
+// an undefined bias stays so.
+void mean_field(Tensor& weight, Tensor& bias, double sigma_w, double sigma_b, Rng& rng = default_rng());
+// Of a convolution's weight (out, in, field...): an orthogonal matrix at the middle of the field, else zero; periodic
+// convolutions by it keep norms (Xiao et al. 2018). Throws Error unless out >= in.
+void delta_orthogonal(Tensor& w, double gain = 1, Rng& rng = default_rng());
+
 // Gain times a matrix (out, in * field) with orthonormal rows or columns, uniform among them: the QR decomposition of
 // normal numbers, with R's diagonal made positive (Saxe et al. 2014; Mezzadri 2007).
 void orthogonal(Tensor& w, double gain = 1, Rng& rng = default_rng());

@@ -1,8 +1,13 @@
 #include "fathom/nn/losses.h"
 
+#include <cmath>  // INFINITY
+
 #include "fathom/autograd/ops/arithmetic.h"
+#include "fathom/autograd/ops/compare.h"
+#include "fathom/autograd/ops/index.h"
 #include "fathom/autograd/ops/pointwise.h"
 #include "fathom/autograd/ops/reduce.h"
+#include "fathom/autograd/ops/views.h"
 
 namespace fathom::nn {
 namespace {
@@ -30,6 +35,29 @@ Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta) 
 Tensor bce_with_logits(const Tensor& logits, const Tensor& target) {
   check_same_shape("bce_with_logits", logits, target);
   return mean(softplus(logits) - logits * target);
+}
+
+Tensor nll_loss(const Tensor& log_p, const Tensor& labels) {
+  if (log_p.dim() < 1 || labels.dim() != log_p.dim() - 1)
+    throw Error("nll_loss: log_p is (..., classes), labels (...), got " + to_string(log_p.shape()) + " and " +
+                to_string(labels.shape()));
+  for (int d = 0; d < labels.dim(); ++d)
+    if (labels.shape()[d] != log_p.shape()[d])
+      throw Error("nll_loss: log_p is (..., classes), labels (...), got " + to_string(log_p.shape()) + " and " +
+                  to_string(labels.shape()));
+  return -mean(gather(log_p, -1, unsqueeze(labels, -1)));
+}
+
+Tensor kl_div(const Tensor& log_p, const Tensor& q) {
+  check_same_shape("kl_div", log_p, q);
+  if (log_p.dim() < 1) throw Error("kl_div: needs a last axis to sum over");
+  return mean(sum(where(q > 0, q * log(q), 0) - q * log_p, {-1}));
+}
+
+Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t d, double eps) {
+  check_same_shape("cosine_similarity", a, b);
+  const auto size = [&](const Tensor& x) { return clamp(norm(x, 2, {d}), eps, INFINITY); };
+  return sum(a * b, {d}) / (size(a) * size(b));
 }
 
 }  // namespace fathom::nn

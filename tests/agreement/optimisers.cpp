@@ -39,11 +39,11 @@ Results train(Dtype dtype, Options options, optim::StepOptions step = {}) {
   return {{"w", p.w.to_vector()}, {"b", p.b.to_vector()}};
 }
 
-Results clip(Dtype dtype, double most) {
+Results clip(Dtype dtype, double most, double p = 2) {
   const Tensor a = zeros({3, 4}, {.dtype = dtype, .requires_grad = true});
   const Tensor b = zeros({4}, {.dtype = dtype, .requires_grad = true});
   a.set_grad(random({3, 4}, 5, dtype, -3, 3)), b.set_grad(random({4}, 6, dtype, -3, 3));
-  const double norm = optim::clip_grad_norm(std::vector<Tensor>{a, b}, most);
+  const double norm = optim::clip_grad_norm(std::vector<Tensor>{a, b}, most, {.p = p});
   return {{"norm", {norm}}, {"a", a.grad().to_vector()}, {"b", b.grad().to_vector()}};
 }
 
@@ -72,13 +72,13 @@ Results torch_train(Dtype dtype, Options options, double clip_norm = 0) {
   }
   return {{"w", numbers_of(w)}, {"b", numbers_of(b)}};
 }
-Results torch_clip(Dtype dtype, double most) {
+Results torch_clip(Dtype dtype, double most, double p = 2) {
   torch::Tensor a = torch::zeros({3, 4}), b = torch::zeros({4});
   a = a.to(dtype == f32 ? torch::kFloat32 : torch::kFloat64).requires_grad_();
   b = b.to(a.dtype()).detach().requires_grad_();
   a.mutable_grad() = to_torch(random({3, 4}, 5, dtype, -3, 3));
   b.mutable_grad() = to_torch(random({4}, 6, dtype, -3, 3));
-  const double norm = torch::nn::utils::clip_grad_norm_({a, b}, most);
+  const double norm = torch::nn::utils::clip_grad_norm_({a, b}, most, p);
   return {{"norm", {norm}}, {"a", numbers_of(a.grad())}, {"b", numbers_of(b.grad())}};
 }
 template <class Init>
@@ -115,6 +115,24 @@ const std::vector<Run> optimisers = {
      TORCH_RUN(torch_train<torch::optim::Adam>(dtype, torch::optim::AdamOptions(0.01).weight_decay(0.01)))},
     {"AdamW", OURS_RUN(train<optim::AdamW>(dtype, optim::AdamWOptions{.lr = 0.01, .weight_decay = 0.1})),
      TORCH_RUN(torch_train<torch::optim::AdamW>(dtype, torch::optim::AdamWOptions(0.01).weight_decay(0.1)))},
+    {"Adam, amsgrad", OURS_RUN(train<optim::Adam>(dtype, optim::AdamOptions{.lr = 0.01, .amsgrad = true})),
+     TORCH_RUN(torch_train<torch::optim::Adam>(dtype, torch::optim::AdamOptions(0.01).amsgrad(true)))},
+    {"AdamW, amsgrad", OURS_RUN(train<optim::AdamW>(dtype, optim::AdamWOptions{.lr = 0.01, .amsgrad = true})),
+     TORCH_RUN(torch_train<torch::optim::AdamW>(dtype, torch::optim::AdamWOptions(0.01).amsgrad(true)))},
+    {"RMSprop", OURS_RUN(train<optim::RMSprop>(dtype, optim::RMSpropOptions{.lr = 1e-3, .weight_decay = 0.01})),
+     TORCH_RUN(torch_train<torch::optim::RMSprop>(dtype, torch::optim::RMSpropOptions(1e-3).weight_decay(0.01)))},
+    {"RMSprop, centred, with momentum",
+     OURS_RUN(train<optim::RMSprop>(dtype,
+                                    optim::RMSpropOptions{.lr = 1e-3, .eps = 1e-4, .momentum = 0.9, .centered = true})),
+     TORCH_RUN(torch_train<torch::optim::RMSprop>(
+         dtype, torch::optim::RMSpropOptions(1e-3).eps(1e-4).momentum(0.9).centered(true)))},
+    {"Adagrad",
+     OURS_RUN(train<optim::Adagrad>(
+         dtype, optim::AdagradOptions{.lr = 0.05, .lr_decay = 1e-3, .initial = 0.1, .weight_decay = 0.01})),
+     TORCH_RUN(torch_train<torch::optim::Adagrad>(
+         dtype, torch::optim::AdagradOptions(0.05).lr_decay(1e-3).initial_accumulator_value(0.1).weight_decay(0.01)))},
+    {"clip_grad_norm, p = 1", OURS_RUN(clip(dtype, 2, 1)), TORCH_RUN(torch_clip(dtype, 2, 1))},
+    {"clip_grad_norm, p = inf", OURS_RUN(clip(dtype, 1, INFINITY)), TORCH_RUN(torch_clip(dtype, 1, INFINITY))},
     {"clip_grad_norm", OURS_RUN(clip(dtype, 1)), TORCH_RUN(torch_clip(dtype, 1))},
     {"clip_grad_norm of small gradients", OURS_RUN(clip(dtype, 100)), TORCH_RUN(torch_clip(dtype, 100))},
 };

@@ -110,3 +110,37 @@ TEST_CASE("init: what cannot be filled") {
   CHECK(error_of([&] { init::orthogonal(none); }) == "");
   CHECK(error_of([&] { init::kaiming_uniform(none); }) == "");
 }
+
+TEST_CASE("init: LeCun's, truncated, mean field, delta-orthogonal") {
+  Tensor w({100, 50, 2}, f64), bias({2000}, f64), none;
+  const auto moment = [](const Tensor& x) {
+    double squares = 0;
+    for (const double e : x.to_vector()) squares += e * e;
+    return squares / double(x.numel());
+  };
+  init::lecun_normal(w);
+  CHECK(moment(w) == doctest::Approx(0.01).epsilon(0.05));
+  init::lecun_uniform(w);
+  CHECK(moment(w) == doctest::Approx(0.01).epsilon(0.05));
+  for (const double e : w.to_vector()) CHECK(std::abs(e) <= std::sqrt(0.03));
+  init::truncated_normal(w, 0, 2, -2, 2);  // one deviation: the variance is 4 (1 - 2 phi(1) / (Phi(1) - Phi(-1)))
+  CHECK(moment(w) == doctest::Approx(4 * 0.29112509).epsilon(0.05));
+  for (const double e : w.to_vector()) CHECK(std::abs(e) <= 2);
+  init::mean_field(w, bias, 1.5, 0.3);
+  CHECK(moment(w) == doctest::Approx(0.0225).epsilon(0.05));
+  CHECK(moment(bias) == doctest::Approx(0.09).epsilon(0.1));
+  init::mean_field(w, none, 1, 1);
+  Tensor kernel({4, 3, 3, 3}, f64);
+  init::delta_orthogonal(kernel, 2);
+  const std::vector<double> k = kernel.to_vector();
+  for (size_t a = 0; a < 3; ++a)
+    for (size_t b = 0; b < 3; ++b) {
+      double product = 0;
+      for (size_t out = 0; out < 4; ++out) product += k[(out * 3 + a) * 9 + 4] * k[(out * 3 + b) * 9 + 4];
+      CHECK(product == doctest::Approx(a == b ? 4 : 0).epsilon(1e-13));
+    }
+  CHECK(moment(kernel) * 108 == doctest::Approx(12).epsilon(1e-13));
+  Tensor wide({2, 3, 3}, f64);
+  CHECK(error_of([&] { init::delta_orthogonal(wide); }) == "delta_orthogonal: needs out >= in, got (2, 3, 3)");
+  CHECK(error_of([&] { init::truncated_normal(w, 0, 1, 5, 6); }).find("truncated_normal: too few normal numbers") == 0);
+}

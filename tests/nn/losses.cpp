@@ -51,3 +51,28 @@ TEST_CASE("losses: shapes that differ are no invitation to broadcast") {
   CHECK(error_of([&] { nn::bce_with_logits(a, b); }) == "bce_with_logits: the shapes differ: (3, 1) and (3)");
   CHECK(error_of([&] { nn::huber_loss(b, b, 0); }).find("huber_loss: delta must be positive, got 0") == 0);
 }
+
+TEST_CASE("losses: nll, kl_div and the cosine") {
+  const Tensor logits = normal({4, 3}, 5), labels = tensor({2, 0, 1, 1});
+  CHECK(nn::nll_loss(log_softmax(logits), labels).item() ==
+        doctest::Approx(nn::cross_entropy(logits, labels).item()).epsilon(1e-13));
+  const Tensor q = tensor({{0.5, 0.5, 0.0}, {0.2, 0.3, 0.5}}, {.dtype = f64}),
+               p = tensor({{0.25, 0.5, 0.25}, {0.2, 0.3, 0.5}}, {.dtype = f64});
+  CHECK(nn::kl_div(log(p), q).item() == doctest::Approx(0.5 * std::log(2) / 2).epsilon(1e-13));
+  const Tensor a = vector({3, 4, 0}), b = vector({0, 2, 0});
+  CHECK(nn::cosine_similarity(a, b).item() == doctest::Approx(0.8).epsilon(1e-14));
+  CHECK(nn::cosine_similarity(a, b * 0).item() == 0);
+  const Tensor x = normal({4, 3}), y = normal({4, 3}, 2);
+  const auto check = [&](auto loss) {
+    CHECK(error_of([&] { check_grads([&](auto at) { return loss(at[0], at[1]); }, {x, y}); }) == "");
+  };
+  check([&](auto u, auto) { return nn::nll_loss(u, labels); });
+  check([&](auto u, auto v) { return nn::kl_div(log_softmax(u), softmax(v)); });
+  check([](auto u, auto v) { return nn::cosine_similarity(u, v); });
+  check([](auto u, auto v) { return nn::cosine_similarity(u, v, 0); });
+  CHECK(error_of([&] {
+          nn::nll_loss(x, tensor({1, 2}));
+        }) == "nll_loss: log_p is (..., classes), labels (...), got (4, 3) and (2)");
+  CHECK(error_of([&] { nn::kl_div(x, a); }) == "kl_div: the shapes differ: (4, 3) and (3)");
+  CHECK(error_of([&] { nn::cosine_similarity(x, a); }) == "cosine_similarity: the shapes differ: (4, 3) and (3)");
+}

@@ -156,6 +156,26 @@ TEST_CASE("LBFGS: Rosenbrock's valley to its end; a quadratic as conjugate gradi
   for (const double e : x.to_vector()) CHECK(std::abs(e) < 1e-4);
 }
 
+TEST_CASE("LBFGS: Rosenbrock in steps of seven iterations, against libtorch's numbers") {
+  const Tensor r = from_data(List{-1.2, 1}, {2}, {.requires_grad = true});
+  optim::LBFGS opt({r}, {.iterations = 7, .evaluations = 8});
+  const double expected[][3] = {{24.2, -0.997031035168006, 0.975591384674008},
+                                {4.02228214897995, -0.256089576896647, 0.0372619816162237},
+                                {1.65796264089719, 0.341842360675377, 0.0992582737385005},
+                                {0.464140177495506, 0.788703820040347, 0.612268541732505},
+                                {0.0542210387134408, 0.976877367481987, 0.952583243637747},
+                                {0.000825750050359122, 0.999981421079137, 0.999961965181099}};
+  for (const auto& [loss, a, b] : expected) {
+    CHECK(opt.step([&] {
+      const Tensor y = square(r[1] - square(r[0])) * 100 + square(1 - r[0]);
+      y.backward();
+      return y;
+    }) == doctest::Approx(loss).epsilon(1e-8));
+    CHECK(r[0].item() == doctest::Approx(a).epsilon(1e-9));
+    CHECK(r[1].item() == doctest::Approx(b).epsilon(1e-9));
+  }
+}
+
 TEST_CASE("LBFGS: bad input") {
   const Tensor w = from_data(List{1}, {1}, {.requires_grad = true});
   optim::LBFGS opt({w});
