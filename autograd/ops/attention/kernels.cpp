@@ -152,20 +152,25 @@ void value(const Inputs& in, const Setting& setting, const Tensor& y, const Tens
 void vjp(const Inputs& in, const Setting& setting, const Tensor& y, const Tensor& log_sums, const Tensor& g,
          const Inputs& cotangents) {
   const Shape batch = batch_of(in);
-  for (const Tensor* sum : {&cotangents.k, &cotangents.v})
-    if (sum->defined()) kernel::fill(*sum, 0);
   visit_floating("attention", y.dtype(), [&]<class T>(T) {
     const Problem<T> p(in, setting, batch);
     const Operand<T> out(y, batch), sums(column(log_sums), batch), from(g, batch);
     const Gradients<T> to = operands<T>(cotangents, batch);
+    const auto clear = [&](const Operand<T>& sum, int64_t head, int64_t width) {
+      T* row = sum.of(head);
+      for (int64_t j = 0; row && j < p.keys; ++j) std::fill_n(row + j * sum.row, width, T(0));
+    };
     const int64_t work = p.queries * p.keys * (p.width + p.width_v);
     parallel(p.heads, std::max<int64_t>(1, 100'000 / std::max<int64_t>(1, work)), [&](int64_t begin, int64_t end) {
       Band<T> band(p);
-      for (; begin < end; ++begin)
+      for (; begin < end; ++begin) {
+        clear(to.k, begin, p.width);  // all bands add to these
+        clear(to.v, begin, p.width_v);
         for (int64_t i = 0; i < p.bands(); ++i) {
           band.start(begin, i);
           vjp_of(band, out, sums, from, to);
         }
+      }
     });
   });
 }
