@@ -85,12 +85,7 @@ Results torch_run(Holder module, Dtype dtype, const Given& given, Call call = {}
 }
 #endif
 
-// A cell's step from a state made of x.
-constexpr auto from_x = [](auto& cell, const Tensor& x) { return cell(x, slice(concat({x, x}, 1), 1, 0, 4)); };
 #ifdef FATHOM_WITH_TORCH
-constexpr auto torch_from_x = [](auto& cell, const auto& x) {
-  return cell->forward(x, torch::cat({x, x}, 1).slice(1, 0, 4));
-};
 torch::Tensor later_steps(const torch::Tensor& steps_first) {  // added to the scores: -infinity where it is later
   const int64_t n = steps_first.size(0);
   return torch::full({n, n}, -INFINITY, steps_first.options().requires_grad(false)).triu(1);
@@ -98,9 +93,6 @@ torch::Tensor later_steps(const torch::Tensor& steps_first) {  // added to the s
 constexpr auto torch_causal = [](auto& module, const auto& x) {
   const torch::Tensor t = x.transpose(0, 1);
   return std::get<0>(module->forward(t, t, t, {}, true, later_steps(t))).transpose(0, 1);
-};
-constexpr auto torch_batch_first = [](auto& module, const auto& x) {
-  return module->forward(x.transpose(0, 1)).transpose(0, 1);
 };
 constexpr auto torch_output = [](auto& module, const auto& x) { return std::get<0>(module->forward(x)); };
 #endif
@@ -180,16 +172,6 @@ const std::vector<Run> modules = {
     {"MultiheadAttention, causal", OURS_RUN(run(nn::MultiheadAttention(6, 2, {.causal = true}), dtype, {{2, 5, 6}})),
      TORCH_RUN(torch_run(torch::nn::MultiheadAttention(torch::nn::MultiheadAttentionOptions(6, 2)), dtype, {{2, 5, 6}},
                          torch_causal))},
-    {"TransformerEncoderLayer, relu",
-     OURS_RUN(run(nn::TransformerBlock(6, 2, {.norm_first = false, .feedforward = 5, .activation = relu}), dtype,
-                  {{2, 5, 6}})),
-     TORCH_RUN(torch_run(torch::nn::TransformerEncoderLayer(
-                             torch::nn::TransformerEncoderLayerOptions(6, 2).dim_feedforward(5).dropout(0)),
-                         dtype, {{2, 5, 6}}, torch_batch_first))},
-    {"RNNCell", OURS_RUN(run(nn::RNNCell(3, 4), dtype, {{2, 3}}, from_x)),
-     TORCH_RUN(torch_run(torch::nn::RNNCell(3, 4), dtype, {{2, 3}}, torch_from_x))},
-    {"GRUCell", OURS_RUN(run(nn::GRUCell(3, 4), dtype, {{2, 3}}, from_x)),
-     TORCH_RUN(torch_run(torch::nn::GRUCell(3, 4), dtype, {{2, 3}}, torch_from_x))},
 };
 
 }  // namespace agreement
