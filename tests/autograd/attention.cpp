@@ -185,12 +185,13 @@ TEST_CASE("attention: a query that may attend to nothing gives zeros, and its gr
 TEST_CASE("attention: dropout") {
   const std::vector<Tensor> in{normal({2, 40, 3}, 1), normal({2, 300, 3}, 2), normal({2, 300, 4}, 3)};
   Rng rng(5);
-  check_same(
-      [&](List x) {
-        Rng r = rng;
-        return attend(x, {.causal = true, .dropout = 0.3, .rng = &r});
-      },
-      [&](List x) { return by_definition(x, {.causal = true, .dropout = 0.3, .rng = &rng}); }, in);
+  for (const bool causal : {false, true})
+    check_same(
+        [&](List x) {
+          Rng r = rng;
+          return attend(x, {.causal = causal, .dropout = 0.3, .rng = &r});
+        },
+        [&](List x) { return by_definition(x, {.causal = causal, .dropout = 0.3, .rng = &rng}); }, in);
   CHECK_NOTHROW(check_grads(
       [&](List x) {
         Rng r = rng;
