@@ -100,6 +100,8 @@ TEST_CASE("weight_norm: rows of length g; the direction's gradient is orthogonal
   train(m, x);
   const Tensor g = m.parameters()[1], v = m.parameters()[2];
   CHECK(allclose(norm(m.named_buffers()[0].tensor, 2, {1}, true), abs(g), 1e-13, 1e-13));
+  m.zero_grad();
+  sum(square(m(x) - 1)).backward();
   const Tensor along = sum(v.grad() * v.detach(), {1});
   for (const double e : along.to_vector()) CHECK(std::abs(e) < 1e-12);
   check_round_trip([] { return nn::weight_norm(linear_of(1)); }, x);

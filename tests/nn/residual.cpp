@@ -39,7 +39,7 @@ TEST_CASE("DeepNorm and EulerStep: their formulas and derivatives") {
   const Tensor x = normal({2, 3});
   nn::DeepNorm deep(3, nn::Linear(3, 3), {.alpha = 2.5});
   check_module(deep, x);
-  auto& norm = deep.norm;
+  nn::LayerNorm norm(3, {.dtype = f64});
   nn::Linear zero(3, 3, {.dtype = f64});
   nn::init::zeros(zero.weight), nn::init::zeros(zero.bias);
   nn::DeepNorm plain(3, std::move(zero), {.alpha = 2.5, .norm = {.dtype = f64}});
