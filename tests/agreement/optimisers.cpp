@@ -119,8 +119,10 @@ const std::vector<Run> optimisers = {
      TORCH_RUN(torch_train<torch::optim::Adam>(dtype, torch::optim::AdamOptions(0.01).amsgrad(true)))},
     {"AdamW, amsgrad", OURS_RUN(train<optim::AdamW>(dtype, optim::AdamWOptions{.lr = 0.01, .amsgrad = true})),
      TORCH_RUN(torch_train<torch::optim::AdamW>(dtype, torch::optim::AdamWOptions(0.01).amsgrad(true)))},
-    {"RMSprop", OURS_RUN(train<optim::RMSprop>(dtype, optim::RMSpropOptions{.lr = 1e-3, .weight_decay = 0.01})),
-     TORCH_RUN(torch_train<torch::optim::RMSprop>(dtype, torch::optim::RMSpropOptions(1e-3).weight_decay(0.01)))},
+    {"RMSprop",
+     OURS_RUN(train<optim::RMSprop>(dtype, optim::RMSpropOptions{.lr = 1e-3, .eps = 1e-3, .weight_decay = 0.01})),
+     TORCH_RUN(
+         torch_train<torch::optim::RMSprop>(dtype, torch::optim::RMSpropOptions(1e-3).eps(1e-3).weight_decay(0.01)))},
     {"RMSprop, centred, with momentum",
      OURS_RUN(train<optim::RMSprop>(dtype,
                                     optim::RMSpropOptions{.lr = 1e-3, .eps = 1e-4, .momentum = 0.9, .centered = true})),
