@@ -42,8 +42,8 @@ const T* numbers(const Tensor& x) {
 }
 Tensor dense(const Tensor& x) { return x.defined() ? rows::dense(x) : x; }
 template <class T>
-T scale_of(const ChannelMoments& moments, int64_t set, double eps) {
-  return T(1 / std::sqrt(double(moments.var.data<T>()[set]) + eps));
+T scale_of(T var, double eps) {
+  return T(1 / std::sqrt(double(var) + eps));
 }
 
 template <class T>
@@ -67,7 +67,7 @@ Tensor normalise(const char* op, const Planes& p, const Inputs& in, double eps, 
     T *to = y.data<T>(), *mean = moments.mean.data<T>(), *var = moments.var.data<T>();
     p.each_set([&](int64_t set) {
       if (!p.given) measure(p, from, set, mean + set, var + set);
-      const T m = mean[set], s = scale_of<T>(moments, set, eps);
+      const T m = mean[set], s = scale_of(var[set], eps);
       p.each_of_set(set, [&](int64_t plane, int64_t c) {
         const T v = w ? w[c] : T(1), shift = b ? b[c] : T(0);
         auto f = [=](T a) { return (a - m) * s * v + shift; };
@@ -87,11 +87,12 @@ Inputs cotangents(const Planes& p, const Tensor& cotangent, Wanted wanted, const
   if (wanted[0]) out[0] = Tensor(x.shape(), x.dtype());
   visit_floating("plane_norm", x.dtype(), [&]<class T>(T) {
     const T *from = x.data<T>(), *gs = g.data<T>(), *w = numbers<T>(weight), *mean = moments.mean.data<T>();
+    const T* var = moments.var.data<T>();
     T* dx = wanted[0] ? out[0].data<T>() : nullptr;
     kernel::Scratch<T> sums(2 * p.batch * p.channels);  // of each plane, of g and of g xn
     T *plain = sums.data(), *times_x = plain + p.batch * p.channels;
     p.each_set([&](int64_t set) {
-      const T m = mean[set], s = scale_of<T>(moments, set, eps);
+      const T m = mean[set], s = scale_of(var[set], eps);
       double first = 0, second = 0;
       p.each_of_set(set, [&](int64_t plane, int64_t c) {
         const double a = kernel::sum(gs + plane * p.size, p.size);
@@ -125,10 +126,11 @@ Tensor tangent(const Planes& p, const Inputs& ts, const Inputs& in, double eps, 
   const Tensor y(x.shape(), x.dtype());
   visit_floating("plane_norm", x.dtype(), [&]<class T>(T) {
     const T *from = x.data<T>(), *w = numbers<T>(weight), *mean = moments.mean.data<T>();
+    const T* var = moments.var.data<T>();
     const T *t = numbers<T>(tx), *u = numbers<T>(tw), *v = numbers<T>(tb);
     T* to = y.data<T>();
     p.each_set([&](int64_t set) {
-      const T m = mean[set], s = scale_of<T>(moments, set, eps);
+      const T m = mean[set], s = scale_of(var[set], eps);
       double first = 0, second = 0;
       if (t && !p.given)
         p.each_of_set(set, [&](int64_t plane, int64_t) {

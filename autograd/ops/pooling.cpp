@@ -46,9 +46,12 @@ Tensor gathered(const Windows& w, const Tensor& x, const Tensor& index) {
       [w, index](const Tensor& from) {
         const Tensor dense = rows::dense(from), y(w.shape(from.shape(), false), from.dtype());
         visit_floating("max_pool2d", y.dtype(), [&]<class T>(T) {
+          const int64_t* places = index.data<int64_t>();
+          const T* xs = dense.data<T>();
+          T* to = y.data<T>();
           each_plane(w, planes_of(y), [&](int64_t in, int64_t out) {
-            const int64_t* at = index.data<int64_t>() + out;
-            for (int64_t i = 0; i < w.area(); ++i) y.data<T>()[out + i] = dense.data<T>()[in + at[i]];
+            const int64_t* at = places + out;
+            for (int64_t i = 0; i < w.area(); ++i) to[out + i] = xs[in + at[i]];
           });
         });
         return y;
@@ -61,9 +64,12 @@ Tensor scattered(const Windows& w, const Tensor& g, const Tensor& index) {
       [w, index](const Tensor& from) {
         const Tensor dense = rows::dense(from), x = kernel::full(w.shape(from.shape(), true), 0, from.dtype());
         visit_floating("max_pool2d", x.dtype(), [&]<class T>(T) {
+          const int64_t* places = index.data<int64_t>();
+          const T* gs = dense.data<T>();
+          T* to = x.data<T>();
           each_plane(w, planes_of(x), [&](int64_t in, int64_t out) {
-            const int64_t* at = index.data<int64_t>() + out;
-            for (int64_t i = 0; i < w.area(); ++i) x.data<T>()[in + at[i]] += dense.data<T>()[out + i];
+            const int64_t* at = places + out;
+            for (int64_t i = 0; i < w.area(); ++i) to[in + at[i]] += gs[out + i];
           });
         });
         return x;
@@ -74,8 +80,11 @@ Tensor scattered(const Windows& w, const Tensor& g, const Tensor& index) {
 Tensor max_pool(const char* op, const Windows& w, const Tensor& from) {
   const Tensor x = rows::dense(from), y(w.shape(x.shape(), false), x.dtype()), index(y.shape(), i64);
   visit_floating(op, x.dtype(), [&]<class T>(T) {
+    const T* xs = x.data<T>();
+    T* to = y.data<T>();
+    int64_t* places = index.data<int64_t>();
     each_plane(w, planes_of(x), [&](int64_t in, int64_t out) {
-      const T* plane = x.data<T>() + in;
+      const T* plane = xs + in;
       for (const Range& r : w.rows)
         for (const Range& c : w.columns) {
           int64_t best = r.begin * w.x_columns + c.begin;
@@ -84,8 +93,8 @@ Tensor max_pool(const char* op, const Windows& w, const Tensor& from) {
               const T next = plane[i * w.x_columns + j];
               if (next > plane[best] || next != next) best = i * w.x_columns + j;
             }
-          y.data<T>()[out] = plane[best];
-          index.data<int64_t>()[out++] = best;
+          to[out] = plane[best];
+          places[out++] = best;
         }
     });
   });
@@ -102,11 +111,13 @@ Tensor spread_over(const char* op, const Windows& w, const Tensor& g) {
       [=](const Tensor& from) {
         const Tensor dense = rows::dense(from), x = kernel::full(w.shape(from.shape(), true), 0, from.dtype());
         visit_floating(op, x.dtype(), [&]<class T>(T) {
+          const T* gs = dense.data<T>();
+          T* to = x.data<T>();
           each_plane(w, planes_of(x), [&](int64_t in, int64_t out) {
-            T* plane = x.data<T>() + in;
+            T* plane = to + in;
             for (const Range& r : w.rows)
               for (const Range& c : w.columns) {
-                const T share = dense.data<T>()[out++] * T(r.weight * c.weight);
+                const T share = gs[out++] * T(r.weight * c.weight);
                 for (int64_t i = r.begin; i < r.end; ++i)
                   for (int64_t j = c.begin; j < c.end; ++j) plane[i * w.x_columns + j] += share;
               }
@@ -122,14 +133,16 @@ Tensor average_pool(const char* op, const Windows& w, const Tensor& x) {
       [=](const Tensor& from) {
         const Tensor dense = rows::dense(from), y(w.shape(from.shape(), false), from.dtype());
         visit_floating(op, y.dtype(), [&]<class T>(T) {
+          const T* xs = dense.data<T>();
+          T* to = y.data<T>();
           each_plane(w, planes_of(y), [&](int64_t in, int64_t out) {
-            const T* plane = dense.data<T>() + in;
+            const T* plane = xs + in;
             for (const Range& r : w.rows)
               for (const Range& c : w.columns) {
                 T sum = 0;
                 for (int64_t i = r.begin; i < r.end; ++i)
                   for (int64_t j = c.begin; j < c.end; ++j) sum += plane[i * w.x_columns + j];
-                y.data<T>()[out++] = sum * T(r.weight * c.weight);
+                to[out++] = sum * T(r.weight * c.weight);
               }
           });
         });

@@ -5,6 +5,7 @@
 #include "fathom/autograd/ops/fused.h"
 #include "fathom/autograd/ops/reduce.h"
 #include "fathom/autograd/ops/rows.h"
+#include "fathom/tensor/kernels/scratch.h"
 
 namespace fathom {
 namespace {
@@ -51,8 +52,8 @@ Inputs cotangents(const Tensor& cotangent, Wanted wanted, const Inputs& in, cons
     const T *from = x.data<T>(), *gs = g.data<T>(), *w = numbers<T>(weight), *scales = scale.data<T>();
     T *dx = wanted[0] ? out[0].data<T>() : nullptr, *dw = wanted[1] ? shares.data<T>() : nullptr;
     const auto some = [&](int64_t begin, int64_t end) {
-      Tensor line({n}, dtype_of<T>);
-      T* h = line.data<T>();
+      kernel::Scratch<T> line(n);
+      T* h = line.data();
       for (int64_t r = begin * block; r < std::min(count, end * block); ++r) {
         const T *row = from + r * n, *gr = gs + r * n, s = scales[r];
         if (dx) {
