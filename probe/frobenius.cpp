@@ -105,12 +105,13 @@ Estimate Jacobian::frobenius(const FrobeniusOptions& options) const {
         squares[i] += part * part * part * part;
       }
     }
+    const double least = 1 / extreme(m, chance_of_error / 8, false), most = 1 / extreme(m, chance_of_error / 8, true);
     for (size_t i = 0; i < n; ++i) {
       const double mean = sum[i] / m;
       // The variance of one probe is at most 2 tr(J^T J)^2.
       const double spread =
           options.probes > 1 ? std::sqrt(std::max(0.0, squares[i] / m - mean * mean) / (m - 1)) : std::sqrt(2.0) * mean;
-      double low = mean / extreme(m, chance_of_error / 8, false), high = mean / extreme(m, chance_of_error / 8, true);
+      double low = mean * least, high = mean * most;
       if (options.sigma_upper.defined() && scale[i] > 0)
         for (int k = 0; k < 20; ++k) {  // no sigma^2 exceeds a part r of what the square is at least
           const double s = options.sigma_upper.data<double>()[i] / scale[i], r = s * s / low;
