@@ -1,6 +1,7 @@
 // What the instruments cost: one thread. The cases layer_jacobian_* have yardsticks of the same name.
 #include <benchmark/benchmark.h>
 
+#include <filesystem>
 #include <string>
 
 #include "fathom/fathom.h"
@@ -89,7 +90,7 @@ void add_recorder_cases() {
       for (auto _ : state) deep.step([&](const Tensor& loss) { recorder.backward(loss); });
     })->Unit(benchmark::kMicrosecond);
   };
-  const std::string out = "/tmp/fathom_bench_probe";
+  const std::string out = (std::filesystem::temp_directory_path() / "fathom_bench_probe").string();
   add("deep_mlp_w64_b32_d16", false, {});
   add("deep_mlp_w64_b32_d16_nothing_due", true, {.every = 0, .out = out, .grad_norm = false});
   add("deep_mlp_w64_b32_d16_sigma_max", true,

@@ -2,11 +2,12 @@
 // other; its export to CSV, npy and event files.
 #include <fathom/fathom.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <numeric>
+
+#include "arguments.h"
 
 using namespace fathom;
 using namespace fathom::probe::record;
@@ -139,14 +140,7 @@ int main(int argc, char** argv) {
   app.add_option("--csv", csv, "folder to write steps.csv, layers.csv and parameters.csv to");
   app.add_option("--npy", npy, "folder to write npy arrays to");
   app.add_option("--events", events, "folder to write event files for TensorBoard to");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "inspect: %s\n", error.what());
-    return 2;
-  }
+  if (const int code = parse_arguments(app, argc, argv); code >= 0) return code;
   try {
     const Record record = read_with_note(paths[0]);
     if (paths.size() == 2) compare(record, read_with_note(paths[1]));

@@ -14,6 +14,14 @@ struct StepSums {
 };
 inline constinit thread_local StepSums* step_sums = nullptr;
 
+class Summing {  // into these, for a scope; null: no sums
+ public:
+  explicit Summing(StepSums* sums) { step_sums = sums; }
+  ~Summing() { step_sums = nullptr; }
+  Summing(const Summing&) = delete;
+  Summing& operator=(const Summing&) = delete;
+};
+
 // f(w[i], g[i], ...) on each element. Requires: all contiguous, of T and of one number of elements; no two overlap.
 template <class T, class F, class... Ts>
 void for_each(F f, const Tensor& w, const Tensor& g, const Ts&... rest) {

@@ -63,9 +63,10 @@ double Optimizer::step(StepOptions options) {
     if (!g.defined()) continue;
     ++p.steps;
     StepSums sums;
-    if (observed) step_sums = &sums;
-    update(p, g.is_contiguous() ? g : kernel::clone(g), scale);
-    step_sums = nullptr;
+    {
+      const Summing scope(observed ? &sums : nullptr);
+      update(p, g.is_contiguous() ? g : kernel::clone(g), scale);
+    }
     p.w.storage().changed("step");
     if (observed) norms.push_back({p.w, std::sqrt(sums.weight), std::sqrt(sums.gradient), std::sqrt(sums.update)});
   }

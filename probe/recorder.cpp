@@ -62,10 +62,7 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   s.loss = loss.defined() && loss.numel() == 1 ? loss.item() : NAN;
   s.found.clear();
   s.product.reset();
-  if (s.options.probe.defined() && s.jacobians_due()) {
-    const std::vector<State::Link> links = std::move(s.links);
-    s.measure_probe();
-  }
+  if (s.options.probe.defined() && s.jacobians_due()) s.measure_probe();
   {
     struct Reset {
       State& state;
@@ -100,11 +97,9 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
     s.probed.clear();
     if (!s.last.empty()) s.write_layers();
   }
-  s.waiting_loss = s.loss;
-  ++s.steps;
+  s.waiting = {s.steps, s.loss};
   if (s.options.grad_norm) s.write_step(s.grad_norm());
-  --s.steps;  // an alarm is of this step; it comes after the step's lines
-  struct Next {
+  struct Next {  // also after an alarm that stops
     int64_t& steps;
     ~Next() { ++steps; }
   } next{s.steps};

@@ -28,7 +28,7 @@ class JsonLine {
     for (size_t i = 0; i < list.size(); ++i) text_ += i ? "," : "", quoted(list[i]);
     text_ += ']', comma_ = true;
   }
-  // f() adds to an object under this name; each of a list's objects is begun by `item`.
+  // f() adds to an object under this name; of a list, f(each) adds to an object of its own.
   template <class F>
   void object(std::string_view name, F f) {
     key(name), text_ += '{', comma_ = false;

@@ -92,13 +92,13 @@ void Recorder::State::write_run() {
 }
 
 void Recorder::State::write_step(std::optional<double> norm) {
-  if (!waiting_loss) return;
+  if (!waiting) return;
   JsonLine line("step");
   line.add("run", options.name);
-  line.add("step", steps - 1);
-  line.add("loss", *waiting_loss);
+  line.add("step", waiting->step);
+  line.add("loss", waiting->loss);
   if (norm) line.add("grad_norm", *norm);
-  waiting_loss.reset();
+  waiting.reset();
   write(line.take());
 }
 

@@ -47,6 +47,10 @@ struct Recorder::State : std::enable_shared_from_this<State> {
     const nn::Module* module;
     Ref<Node> input;
   };
+  struct Waiting {  // a step whose line waits for its norm
+    int64_t step;
+    double loss;
+  };
   struct Found {
     std::shared_ptr<SiteMeasure> row;
     uint64_t node;
@@ -81,7 +85,7 @@ struct Recorder::State : std::enable_shared_from_this<State> {
   std::vector<Alarm> alarms;
   std::deque<double> losses;  // the last ones
   std::vector<Tensor> sharpest;
-  std::optional<double> waiting_loss;  // of a step whose line waits for its norm
+  std::optional<Waiting> waiting;
   Timer since_start;
   double measuring = 0, loss = NAN, jacobians = 0, details = 0, writing = 0;  // seconds
   int64_t steps = 0;

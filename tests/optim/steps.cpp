@@ -3,6 +3,9 @@
 
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/ops.h"
+#include "fathom/optim/for_each.h"
+#include "fathom/optim/lbfgs.h"
+#include "fathom/optim/observer.h"
 #include "fathom/optim/optim.h"
 #include "fathom/tensor/parallel.h"
 #include "tests/support.h"
@@ -266,4 +269,18 @@ TEST_CASE("what cannot be optimised") {
   optim::SGD opt({w}, {.momentum = 0.9, .dampening = 0.1, .nesterov = true});
   w.set_grad(tensor({1.0, 1.0, 1.0}));
   CHECK(error_of([&] { opt.step(); }).find("SGD: nesterov needs momentum and no dampening") == 0);
+}
+
+TEST_CASE("an observed step that throws leaves no sums behind") {
+  struct Observer final : optim::StepObserver {
+    bool wants_norms() override { return true; }
+    void stepped(std::span<const optim::StepNorms>) override {}
+  } watching;
+  Tensor w = ones({2}, {.requires_grad = true});
+  w.set_grad(ones({2}));
+  optim::LBFGS opt(std::vector<Tensor>{w});
+  optim::observer = &watching;
+  CHECK_THROWS_AS(static_cast<optim::Optimizer&>(opt).step(), Error);  // it needs the loss
+  optim::observer = nullptr;
+  CHECK(optim::step_sums == nullptr);
 }
