@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>  // inner_product
 
+#include "fathom/optim/for_each.h"  // StepSums
+#include "fathom/optim/observer.h"
 #include "fathom/tensor/kernels/map.h"
 
 namespace fathom::optim {
@@ -136,6 +138,23 @@ LBFGS::Point LBFGS::search(const Point& from, double length, Evaluate at) const 
   return low;
 }
 
+void LBFGS::tell_observer(const Vector& before, const Vector& gradient) const {
+  if (!observer || !observer->wants_norms()) return;
+  const Vector after = numbers(false);
+  std::vector<StepNorms> norms;
+  size_t i = 0;
+  for (const Parameter& p : parameters_) {
+    StepSums sums;
+    for (const size_t end = i + size_t(p.w.numel()); i < end; ++i) {
+      const double change = after[i] - before[i];
+      sums.weight += before[i] * before[i], sums.gradient += gradient[i] * gradient[i], sums.update += change * change;
+    }
+    if (p.w.grad().defined())
+      norms.push_back({p.w, std::sqrt(sums.weight), std::sqrt(sums.gradient), std::sqrt(sums.update)});
+  }
+  observer->stepped(norms);
+}
+
 double LBFGS::step(FunctionRef<Tensor()> loss) {
   if (groups.size() != 1) throw Error("LBFGS: one group of parameters, got " + std::to_string(groups.size()));
   const LBFGSOptions& o = groups[0];
@@ -162,8 +181,8 @@ double LBFGS::step(FunctionRef<Tensor()> loss) {
   const double first = now.loss;
   if (!std::isfinite(first)) throw Error("LBFGS: the loss is not finite: " + std::to_string(first));
   if (!std::isfinite(largest(now.gradient))) throw Error("LBFGS: the gradient is not finite");
-  if (largest(now.gradient) <= o.gradient_tol) return first;
-  for (int64_t k = 0; k < o.iterations; ++k) {
+  const Vector before = x, first_gradient = now.gradient;
+  for (int64_t k = 0; k < o.iterations && largest(now.gradient) > o.gradient_tol; ++k) {
     if (iterations_++ == 0) {
       curvature_ = 1;
     } else {
@@ -188,10 +207,11 @@ double LBFGS::step(FunctionRef<Tensor()> loss) {
     length_ = now.length;
     go_to(length_);
     add_scaled(length_, direction_, x);
-    if (evaluations >= o.evaluations || largest(now.gradient) <= o.gradient_tol ||
-        largest(direction_) * std::abs(length_) <= o.change_tol || std::abs(now.loss - loss_) < o.change_tol)
+    if (evaluations >= o.evaluations || largest(direction_) * std::abs(length_) <= o.change_tol ||
+        std::abs(now.loss - loss_) < o.change_tol)
       break;
   }
+  tell_observer(before, first_gradient);
   return first;
 }
 

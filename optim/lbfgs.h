@@ -26,7 +26,8 @@ class LBFGS : public Grouped<LBFGSOptions> {
   using Grouped::Grouped;  // one group only
 
   // `loss` computes it and calls its backward; gradients are cleared before each call. Returns the loss before the
-  // step. Throws Error where the loss or its gradient is not finite at the beginning.
+  // step. Throws Error where the loss or its gradient is not finite at the beginning. An observer is told of the whole
+  // step at its end: of the gradient where it began, and of the change since.
   double step(FunctionRef<Tensor()> loss);
 
   // numbers (length, curvature, loss, iterations), direction (n), gradient (n), moves (k, n), changes (k, n),
@@ -47,6 +48,7 @@ class LBFGS : public Grouped<LBFGSOptions> {
   void set_direction(const Vector& gradient);
   template <class Evaluate>
   Point search(const Point& from, double length, Evaluate at) const;
+  void tell_observer(const Vector& before, const Vector& gradient) const;
 
   std::vector<Vector> moves_, changes_;  // s and y, the oldest first
   Vector direction_, gradient_;

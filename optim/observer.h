@@ -13,7 +13,7 @@ struct StepNorms {
 };
 
 struct StepObserver {
-  virtual bool wants_norms() = 0;  // of the step that begins; they are summed in the optimiser's own pass
+  virtual bool wants_norms() = 0;  // of the step under way; they are summed in the optimiser's own pass
   virtual void stepped(std::span<const StepNorms> parameters) = 0;  // those with a gradient
 
  protected:

@@ -284,3 +284,42 @@ TEST_CASE("an observed step that throws leaves no sums behind") {
   optim::observer = nullptr;
   CHECK(optim::step_sums == nullptr);
 }
+
+TEST_CASE("LBFGS tells an observer of each whole step, of parameters with a gradient") {
+  struct Observer final : optim::StepObserver {
+    std::vector<optim::StepNorms> seen;
+    int steps = 0;
+    bool wants_norms() override { return steps++ != 1; }
+    void stepped(std::span<const optim::StepNorms> parameters) override {
+      seen.assign(parameters.begin(), parameters.end());
+    }
+  } watching;
+  const Tensor a = tensor({3.0, 4.0}, {.requires_grad = true}), idle = ones({2}, {.requires_grad = true});
+  const Tensor b = tensor({12.0}, {.requires_grad = true});
+  optim::LBFGS opt(std::vector<Tensor>{a, idle, b});
+  const auto loss = [&] {
+    const Tensor y = sum(square(a)) / 2 + sum(square(b));
+    y.backward();
+    return y;
+  };
+  optim::observer = &watching;
+  opt.step(loss);  // to zero, where the gradients are a and 2 b
+  REQUIRE(watching.seen.size() == 2);
+  const auto& [of_a, of_b] = std::tie(watching.seen[0], watching.seen[1]);
+  CHECK(of_a.w.history() == a.history());
+  CHECK(of_a.weight == doctest::Approx(5));
+  CHECK(of_a.gradient == doctest::Approx(5));
+  CHECK(of_a.update == doctest::Approx(5).epsilon(1e-4));
+  CHECK(of_b.w.history() == b.history());
+  CHECK(of_b.weight == doctest::Approx(12));
+  CHECK(of_b.gradient == doctest::Approx(24));
+  CHECK(of_b.update == doctest::Approx(12).epsilon(1e-4));
+  watching.seen.clear();
+  opt.step(loss);  // not wanted
+  CHECK(watching.seen.empty());
+  a.detach().zero_(), b.detach().zero_();
+  opt.step(loss);  // a step that has nothing to do
+  REQUIRE(watching.seen.size() == 2);
+  CHECK(watching.seen[0].update == 0);
+  optim::observer = nullptr;
+}
