@@ -28,7 +28,7 @@ std::vector<std::string> forgotten_by_fields(Make make) {
 }
 
 // Checks the derivatives of m, converted to f64, in x (where it is floating) and in all its parameters.
-inline void check_module(fathom::nn::Module& m, const fathom::Tensor& x) {
+inline void check_module(fathom::nn::Module& m, const fathom::Tensor& x, fathom::CheckGradsOptions options = {}) {
   using namespace fathom;
   m.to(f64);
   std::vector<Tensor> inputs = m.parameters();
@@ -46,7 +46,7 @@ inline void check_module(fathom::nn::Module& m, const fathom::Tensor& x) {
     m.fields(put);
     return m(is_floating(x.dtype()) ? given.back() : x);
   };
-  CHECK(error_of([&] { check_grads(f, inputs); }) == "");
+  CHECK(error_of([&] { check_grads(f, inputs, options); }) == "");
 }
 
 inline fathom::Tensor normal(const fathom::Shape& shape, uint64_t seed = 1, fathom::Dtype dtype = fathom::f64) {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "fathom/optim/optim.h"
+#include "fathom/probe/jacobian.h"
 #include "fathom/tensor/kernels/lapack.h"
 #include "tests/nn/modules.h"
 
@@ -51,6 +52,38 @@ void check_round_trip(Make make, const Tensor& x) {
   CHECK(a(x).to_vector() == b(x).to_vector());
 }
 
+// Weights beyond the cap, of a convolution whose matrix is wide, tall or square, with groups or of sequences.
+template <class Conv, class Options>
+void check_capped_convolution(int64_t in, int64_t out, Options options, const Tensor& x) {
+  const auto make = [&](bool exact) {
+    options.dtype = f64;
+    Conv m(in, out, 3, options);
+    m.weight = (normal(m.weight.shape()) * 2).detach().requires_grad_();
+    return nn::spectral_norm(std::move(m), {.cap = 0.9, .exact = exact});
+  };
+  auto m = make(false), exact = make(true);
+  const auto saved = [](nn::Module& any) { return any.named_buffers()[0].tensor; };
+  CHECK(saved(m).shape() == m.module.weight.shape());
+  CHECK(singular_values(saved(m))[0] == doctest::Approx(0.9).epsilon(1e-12));
+  train(m, x);
+  for (int t = 0; t < 300; ++t) m(x);  // the weight rests, and power iteration closes in on it
+  CHECK(singular_values(saved(m))[0] == doctest::Approx(0.9).epsilon(1e-8));
+
+  m.eval();
+  options.dtype = f64;
+  Conv plain(in, out, 3, options);
+  plain.weight = saved(m), plain.bias = m.module.bias;
+  CHECK(m(x).to_vector() == plain(x).to_vector());
+  const auto jacobian = [&](nn::Module& any) {
+    const Tensor at = x.detach().clone().requires_grad_();
+    return probe::Jacobian(any(at), at).matrix().to_vector();
+  };
+  CHECK(jacobian(m) == jacobian(plain));
+
+  check_module(m, x);  // in evaluation the singular vectors are constants
+  check_module(exact, x, {.order = 1});
+}
+
 }  // namespace
 
 TEST_CASE("spectral_norm: the largest singular value is the cap") {
@@ -90,6 +123,15 @@ TEST_CASE("spectral_norm: gradients, with the singular vectors found exactly") {
     w = at;
     CHECK(g[size_t(i)] == doctest::Approx((up - down) / (2 * h)).epsilon(1e-6));
   }
+}
+
+TEST_CASE("spectral_norm of convolutions: the cap, what is saved and measured, derivatives") {
+  using Wide = nn::Conv2dOptions;
+  check_capped_convolution<nn::Conv2d, Wide>(2, 4, {.padding = 1}, normal({2, 2, 4, 4}, 7));
+  check_capped_convolution<nn::Conv2d, Wide>(
+      2, 20, {.stride = 2, .padding = 1, .padding_mode = nn::PaddingMode::circular}, normal({1, 2, 4, 4}, 7));
+  check_capped_convolution<nn::Conv2d, Wide>(4, 4, {.padding = 1, .groups = 4}, normal({1, 4, 3, 3}, 7));
+  check_capped_convolution<nn::Conv1d, nn::Conv1dOptions>(2, 3, {.dilation = 2}, normal({2, 2, 7}, 7));
 }
 
 TEST_CASE("weight_norm: rows of length g; the direction's gradient is orthogonal to it; all derivatives") {
