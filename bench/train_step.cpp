@@ -2,6 +2,7 @@
 // bench/compare. FATHOM_THREADS says how many threads an op may use, one by default.
 #include <benchmark/benchmark.h>
 
+#include <array>
 #include <cstdlib>
 #include <string>
 
@@ -75,6 +76,17 @@ void recurrent(benchmark::State& state, Layer layer, int64_t width) {
   }
 }
 
+// Forward and backward of a 3 x 3 convolution of 128 images, also to the images.
+void convolution(benchmark::State& state, int64_t in, int64_t out, int64_t side, int64_t stride) {
+  nn::Conv2d layer(in, out, 3, {.stride = stride, .padding = 1, .bias = false});
+  Tensor x = randn({128, in, side, side}, {.requires_grad = true});
+  const Tensor g = ones_like(layer(x));
+  for (auto _ : state) {
+    layer.zero_grad(), x.set_grad({});
+    backward(layer(x), {.cotangent = g});
+  }
+}
+
 // Predicts the next of 96 symbols.
 void transformer(benchmark::State& state, int64_t width, int64_t steps, int64_t batch, int64_t layers) {
   nn::Sequential net(nn::Embedding(96, width));
@@ -102,6 +114,14 @@ int main(int argc, char** argv) {
     classify<optim::AdamW>(state, mlp(784, 512, 1, 10), 128, 784, {});
   })->UseRealTime();
 
+  for (auto [in, out, side, stride] : {std::array{32, 32, 14, 1}, {32, 64, 14, 2}, {64, 64, 7, 1}})
+    benchmark::RegisterBenchmark(("conv2d_" + std::to_string(in) + "_" + std::to_string(out) + "_n" +
+                                  std::to_string(side) + "_s" + std::to_string(stride) + "_b128_fwd_bwd")
+                                     .c_str(),
+                                 [in = in, out = out, side = side, stride = stride](benchmark::State& state) {
+                                   convolution(state, in, out, side, stride);
+                                 })
+        ->UseRealTime();
   for (int width : {64, 256})
     benchmark::RegisterBenchmark(("rnn_tanh_T100_h" + std::to_string(width) + "_b32_sgd_clip").c_str(),
                                  [width](benchmark::State& state) { recurrent(state, nn::RNN(2, width), width); })

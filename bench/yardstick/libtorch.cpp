@@ -1,6 +1,7 @@
 // The training steps of bench/train_step as a user of libtorch writes them.
 #include <torch/torch.h>
 
+#include <array>
 #include <cmath>
 
 #include "measure.h"
@@ -88,6 +89,22 @@ struct Recurrent {
   Tensor loss() {
     const Tensor outputs = std::get<0>(layer->forward(x));
     return torch::mse_loss(head(outputs[-1]), y);
+  }
+};
+
+// Forward and backward of a 3 x 3 convolution of 128 images, also to the images.
+struct Convolution {
+  nn::Conv2d layer;
+  Tensor x, g;
+
+  Convolution(int in, int out, int side, int stride)
+      : layer(nn::Conv2dOptions(in, out, 3).stride(stride).padding(1).bias(false)),
+        x(torch::randn({128, in, side, side}, torch::requires_grad())),
+        g(torch::ones_like(layer(x))) {}
+
+  void operator()() {
+    layer->weight.mutable_grad().reset(), x.mutable_grad().reset();
+    layer(x).backward(g);
   }
 };
 
@@ -204,6 +221,10 @@ int main(int argc, char** argv) {
   cases.run("mnist_mlp_784_512_512_10_b128_adamw", [] {
     return training<optim::AdamW>(Mlp(784, 512, 1, 10, torch::randn({128, 784}), torch::randint(10, {128})), false);
   });
+  for (auto [in, out, side, stride] : {std::array<int, 4>{32, 32, 14, 1}, {32, 64, 14, 2}, {64, 64, 7, 1}})
+    cases.run("conv2d_" + std::to_string(in) + "_" + std::to_string(out) + "_n" + std::to_string(side) + "_s" +
+                  std::to_string(stride) + "_b128_fwd_bwd",
+              [in = in, out = out, side = side, stride = stride] { return Convolution(in, out, side, stride); });
   for (int width : {64, 256})
     cases.run("rnn_tanh_T100_h" + std::to_string(width) + "_b32_sgd_clip", [=] {
       const nn::RNN layer(nn::RNNOptions(2, width).nonlinearity(torch::kTanh));

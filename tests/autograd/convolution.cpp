@@ -68,7 +68,8 @@ TEST_CASE("conv2d against the definition, in many forms") {
   const auto draw = [&](int64_t low, int64_t high) { return randint(low, high + 1, {1}, rng).item<int64_t>(); };
   int tried = 0;
   while (tried < 150) {
-    const int64_t groups = draw(1, 3), in = groups * draw(1, 2), out = groups * draw(1, 3);
+    const bool many = draw(0, 2) == 0;  // channels: other loops
+    const int64_t groups = draw(1, 3), in = groups * (many ? draw(16, 18) : draw(1, 2)), out = groups * draw(1, 3);
     const Conv2dForm form{{draw(1, 3), draw(1, 2)}, {draw(0, 3), draw(0, 3)}, {draw(1, 2), draw(1, 3)}, groups};
     const Size2d kernel{draw(1, 4), draw(1, 3)};
     const int64_t rows = draw(1, 9), columns = draw(1, 9);
@@ -88,13 +89,14 @@ TEST_CASE("conv2d against the definition, in many forms") {
 }
 
 TEST_CASE("conv2d: large planes are made strip by strip") {
-  const Tensor x = normal({2, 3, 130, 70}, 1), w = normal({4, 3, 5, 5}, 2), b = normal({4}, 3);
-  for (const Conv2dForm form : {Conv2dForm{.padding = 2}, Conv2dForm{.stride = 2, .padding = 1}}) {
-    const Tensor y = conv2d(x, w, b, form);
-    CHECK(allclose(y, by_loop(x, w, b, form, y.shape()), 1e-12, 1e-12));
-    check_adjoint([&](List in) { return conv2d(in[0], w, {}, form); }, {x});
-    check_adjoint([&](List in) { return conv2d(x, in[0], {}, form); }, {w});
-  }
+  for (const Shape& shape : {Shape{2, 3, 130, 70}, Shape{2, 16, 40, 30}})
+    for (const Conv2dForm form : {Conv2dForm{.padding = 2}, Conv2dForm{.stride = 2, .padding = 1}}) {
+      const Tensor x = normal(shape, 1), w = normal({4, shape[1], 5, 5}, 2), b = normal({4}, 3);
+      const Tensor y = conv2d(x, w, b, form);
+      CHECK(allclose(y, by_loop(x, w, b, form, y.shape()), 1e-12, 1e-12));
+      check_adjoint([&](List in) { return conv2d(in[0], w, {}, form); }, {x});
+      check_adjoint([&](List in) { return conv2d(x, in[0], {}, form); }, {w});
+    }
 }
 
 TEST_CASE("conv2d, conv1d: derivatives of both orders") {
@@ -106,6 +108,8 @@ TEST_CASE("conv2d, conv1d: derivatives of both orders") {
   check({2, 4, 4, 5}, {4, 2, 3, 2}, {{2, 1}, {1, 2}, {1, 2}, 2});
   check({1, 2, 3, 3}, {2, 1, 3, 3}, {.padding = 1, .groups = 2});
   check({2, 3, 3, 3}, {2, 3, 1, 1}, {});
+  check({2, 16, 3, 3}, {3, 16, 2, 3}, {.padding = 1});
+  check({1, 32, 4, 4}, {2, 16, 2, 2}, {{2, 1}, {1, 0}, {1, 2}, 2});
   CHECK_NOTHROW(check_grads([](List in) { return conv2d(in[0], tanh(in[1]), {}, {.stride = 2}); },
                             {normal({1, 2, 5, 5}, 1), normal({2, 2, 3, 3}, 2)}));
   CHECK_NOTHROW(
@@ -213,19 +217,21 @@ TEST_CASE("pooling: values, NaN, sizes, bad input") {
 
 TEST_CASE("convolution and norms of planes: one thread and two give the same bits") {
   const int before = threads();
-  const auto run = [] {
-    const Tensor x = normal({33, 4, 14, 14}, 1, f32).requires_grad_(),
-                 w = normal({8, 4, 3, 3}, 2, f32).requires_grad_();
+  const auto run = [](int64_t channels) {
+    const Tensor x = normal({33, channels, 14, 14}, 1, f32).requires_grad_(),
+                 w = normal({8, channels, 3, 3}, 2, f32).requires_grad_();
     const Tensor y = max_pool2d(batch_norm(conv2d(x, w, {}, {.padding = 1})), {2}).square().sum();
     auto all = y.to_vector();
     for (const Tensor& g : grad(y, {x, w}))
       for (const double v : g.to_vector()) all.push_back(v);
     return all;
   };
-  set_threads(1);
-  const auto one = run();
-  set_threads(3);
-  const auto three = run();
-  set_threads(before);
-  CHECK(one == three);
+  for (const int64_t channels : {4, 16}) {
+    set_threads(1);
+    const auto one = run(channels);
+    set_threads(3);
+    const auto three = run(channels);
+    set_threads(before);
+    CHECK(one == three);
+  }
 }

@@ -1,137 +1,36 @@
 // A convolution is the three-way product <g, conv(x, w)>, linear in x, w and g: given two of them, its gradient in the
 // third is conv itself, its transpose in x (`to_input`) or its transpose in w (`to_weight`), and the derivatives of
-// each of these are the other two. Each is one matrix product a sample and group over the columns that the kernel
-// reads.
+// each of these are the other two. Each is one matrix product a sample and group over what the kernel reads.
 #include "fathom/autograd/families.h"
-#include "fathom/autograd/ops/convolution/columns.h"
+#include "fathom/autograd/ops/convolution/products.h"
 #include "fathom/autograd/ops/index.h"
-#include "fathom/autograd/ops/rows.h"
 #include "fathom/autograd/ops/views.h"
-#include "fathom/tensor/kernels/gemm.h"
-#include "fathom/tensor/kernels/reduce.h"
-#include "fathom/tensor/kernels/scratch.h"
 
 namespace fathom {
 namespace convolution {
 namespace {
 
-Shape x_shape(const Geometry& s) { return {s.batch, s.in, s.rows, s.columns}; }
-Shape w_shape(const Geometry& s) { return {s.out, s.in_group(), s.kernel_rows, s.kernel_columns}; }
-Shape y_shape(const Geometry& s) { return {s.batch, s.out, s.y_rows, s.y_columns}; }
-
-// How many samples are worth a thread.
-int64_t grain(const Geometry& s) {
-  return std::max<int64_t>(1, 500'000 / std::max<int64_t>(1, s.out * s.taps() * s.y_area()));
-}
-
-// f(columns, their stride, first, count) for the columns of one sample and group, in strips of y's rows; first and
-// count are in elements of y's plane.
-template <class T, class F>
-void each_strip(const Geometry& s, const T* x, T* buffer, F f) {
-  if (s.trivial()) return f(x, s.area(), int64_t{0}, s.area());
-  const int64_t step = s.strip();
-  for (int64_t first = 0; first < s.y_rows; first += step) {
-    const int64_t last = std::min(s.y_rows, first + step), count = (last - first) * s.y_columns;
-    to_columns(s, x, first, last, buffer);
-    f(static_cast<const T*>(buffer), count, first * s.y_columns, count);
-  }
-}
-int64_t buffer_size(const Geometry& s) { return s.trivial() ? 1 : s.taps() * s.strip() * s.y_columns; }
-
-Tensor value(const Geometry& s, const Tensor& from, const Tensor& weight, const Tensor& bias) {
-  const Tensor x = rows::dense(from), w = rows::dense(weight), b = bias.defined() ? rows::dense(bias) : bias;
-  const Tensor y(y_shape(s), x.dtype());
-  visit_floating("conv2d", x.dtype(), [&]<class T>(T) {
-    const T *xs = x.data<T>(), *ws = w.data<T>(), *bs = b.defined() ? b.data<T>() : nullptr;
-    T* to = y.data<T>();
-    const int64_t m = s.out_group(), k = s.taps(), area = s.y_area();
-    parallel(s.batch, grain(s), [&](int64_t begin, int64_t end) {
-      kernel::Scratch<T> buffer(buffer_size(s));
-      for (int64_t n = begin; n < end; ++n) {
-        if (bs)
-          for (int64_t o = 0; o < s.out; ++o) std::fill_n(to + (n * s.out + o) * area, area, bs[o]);
-        for (int64_t q = 0; q < s.form.groups; ++q)
-          each_strip(s, xs + (n * s.in + q * s.in_group()) * s.area(), buffer.data(),
-                     [&](const T* columns, int64_t stride, int64_t first, int64_t count) {
-                       kernel::gemm<T>(m, count, k, {ws + q * m * k, k}, {columns, stride},
-                                       to + (n * s.out + q * m) * area + first, bs != nullptr, area);
-                     });
-      }
-    });
-  });
-  return y;
-}
-
-Tensor input_value(const Geometry& s, const Tensor& cotangent, const Tensor& weight) {
-  const Tensor g = rows::dense(cotangent), w = rows::dense(weight);
-  const Tensor dx = s.trivial() ? Tensor(x_shape(s), g.dtype()) : kernel::full(x_shape(s), 0, g.dtype());
-  visit_floating("conv2d", g.dtype(), [&]<class T>(T) {
-    const T *gs = g.data<T>(), *ws = w.data<T>();
-    T* to = dx.data<T>();
-    const int64_t m = s.out_group(), k = s.taps(), area = s.y_area(), step = s.strip();
-    parallel(s.batch, grain(s), [&](int64_t begin, int64_t end) {
-      kernel::Scratch<T> buffer(buffer_size(s));
-      for (int64_t n = begin; n < end; ++n)
-        for (int64_t q = 0; q < s.form.groups; ++q) {
-          const T *wq = ws + q * m * k, *gq = gs + (n * s.out + q * m) * area;
-          T* xq = to + (n * s.in + q * s.in_group()) * s.area();
-          if (s.trivial()) {
-            kernel::gemm<T>(k, area, m, {wq, k, true}, {gq, area}, xq);
-            continue;
-          }
-          for (int64_t first = 0; first < s.y_rows; first += step) {
-            const int64_t last = std::min(s.y_rows, first + step), count = (last - first) * s.y_columns;
-            kernel::gemm<T>(k, count, m, {wq, k, true}, {gq + first * s.y_columns, area}, buffer.data());
-            add_columns(s, buffer.data(), first, last, xq);
-          }
-        }
-    });
-  });
-  return dx;
-}
-
-// Blocks of samples, cut by the batch's size alone, add up shares of their own.
-Tensor weight_value(const Geometry& s, const Tensor& from, const Tensor& cotangent) {
-  const Tensor x = rows::dense(from), g = rows::dense(cotangent), dw(w_shape(s), g.dtype());
-  const int64_t block = std::max<int64_t>(1, (s.batch + 15) / 16), blocks = (s.batch + block - 1) / block;
-  const Tensor shares = kernel::full({blocks, dw.numel()}, 0, g.dtype());
-  visit_floating("conv2d", g.dtype(), [&]<class T>(T) {
-    const T *xs = x.data<T>(), *gs = g.data<T>();
-    T* to = shares.data<T>();
-    const int64_t m = s.out_group(), k = s.taps(), area = s.y_area();
-    parallel(blocks, (grain(s) + block - 1) / block, [&](int64_t begin, int64_t end) {
-      kernel::Scratch<T> buffer(buffer_size(s));
-      for (int64_t n = begin * block; n < std::min(s.batch, end * block); ++n)
-        for (int64_t q = 0; q < s.form.groups; ++q)
-          each_strip(s, xs + (n * s.in + q * s.in_group()) * s.area(), buffer.data(),
-                     [&](const T* columns, int64_t stride, int64_t first, int64_t count) {
-                       kernel::gemm<T>(m, k, count, {gs + (n * s.out + q * m) * area + first, area},
-                                       {columns, stride, true}, to + n / block * dw.numel() + q * m * k, true);
-                     });
-    });
-    kernel::sum_rows(static_cast<const T*>(to), blocks, dw.numel(), dw.data<T>());
-  });
-  return dw;
-}
+// With many channels patches pay: they are copied, and added back, in long runs.
+const Products& products(const Geometry& s) { return s.trivial() || s.in_group() < 16 ? by_columns : by_patches; }
 
 Tensor apply(const Geometry& s, const Tensor& x, const Tensor& w, const Tensor& bias);
 Tensor to_weight(const Geometry& s, const Tensor& x, const Tensor& g);
 
 Tensor to_input(const Geometry& s, const Tensor& g, const Tensor& w) {
   return bilinear_op(
-      "conv2d_to_input", g, w, [s](const Tensor& a, const Tensor& b) { return input_value(s, a, b); },
+      "conv2d_to_input", g, w, [s](const Tensor& a, const Tensor& b) { return products(s).to_input(s, a, b); },
       [s](const Tensor& c, const Tensor& b) { return apply(s, c, b, {}); },
       [s](const Tensor& a, const Tensor& c) { return to_weight(s, c, a); });
 }
 Tensor to_weight(const Geometry& s, const Tensor& x, const Tensor& g) {
   return bilinear_op(
-      "conv2d_to_weight", x, g, [s](const Tensor& a, const Tensor& b) { return weight_value(s, a, b); },
+      "conv2d_to_weight", x, g, [s](const Tensor& a, const Tensor& b) { return products(s).to_weight(s, a, b); },
       [s](const Tensor& c, const Tensor& b) { return to_input(s, b, c); },
       [s](const Tensor& a, const Tensor& c) { return apply(s, a, c, {}); });
 }
 // bias (out, 1, 1), so that the walk sums and spreads it.
 Tensor apply(const Geometry& s, const Tensor& x, const Tensor& w, const Tensor& bias) {
-  return record("conv2d", value(s, x, w, bias), keep(kept_for(w, x), kept_for(x, w)),
+  return record("conv2d", products(s).value(s, x, w, bias), keep(kept_for(w, x), kept_for(x, w)),
                 wrt(
                     x, [s](const Tensor& g, const Tensor&, const Tensor& b) { return to_input(s, g, b); },
                     [s](const Tensor& t, const Tensor&, const Tensor& b) { return apply(s, t, b, {}); }),
