@@ -22,5 +22,6 @@
 #include "fathom/probe/record.h"
 #include "fathom/probe/recorder.h"
 #include "fathom/probe/report.h"
+#include "fathom/probe/trace.h"
 #include "fathom/tensor/denormals.h"
 #include "fathom/tensor/print.h"

@@ -4,8 +4,10 @@
 
 namespace fathom {
 
-// The watch on x's node. Throws Error, naming the op, when x is not on the tape.
-Watch& watch(const char* op, const Tensor& x);
+// x's node. Throws Error, naming the op, when x is not on the tape.
+Node& node_on_tape(const char* op, const Tensor& x);
+// Runs after the hooks that the node has already.
+void add_hook(Node& node, std::unique_ptr<Hook> hook);
 
 // f(g) is called with the gradient of x, complete, whenever backward() or grad() passes it. A tensor that f returns
 // takes its place; f may return nothing.
@@ -19,9 +21,7 @@ void register_hook(const Tensor& x, F f) {
       else return f(g);
     }
   };
-  auto* at = &watch("register_hook", x).hooks;
-  while (*at) at = &(*at)->next;
-  *at = std::make_unique<FHook>(std::move(f));
+  add_hook(node_on_tape("register_hook", x), std::make_unique<FHook>(std::move(f)));
 }
 
 }  // namespace fathom

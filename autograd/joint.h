@@ -67,6 +67,8 @@ struct JointNode final : Node {
     const auto [y, xs] = composed();
     return Slice(y, xs).jvp(ts);
   }
+  size_t kept_count() const override { return N; }
+  Tensor kept_tensor(size_t k) override { return k < N ? kept[k].get(*this) : Tensor(); }
 
  private:
   template <class T, class F>

@@ -24,6 +24,15 @@ Tensor Tensor::grad() const {
   return node->watch ? node->watch->grad : Tensor();
 }
 
+namespace {
+
+Watch& watch(Node& node) {
+  if (!node.watch) node.watch = std::make_unique<Watch>();
+  return *node.watch;
+}
+
+}  // namespace
+
 void Tensor::set_grad(Tensor g) const {
   Node* node = node_of(*this);
   if (!node || !node->is_leaf() || !node->trained)
@@ -34,14 +43,17 @@ void Tensor::set_grad(Tensor g) const {
   static_cast<Leaf*>(node)->grad = std::move(g);
 }
 
-Watch& watch(const char* op, const Tensor& x) {
-  Node* node = node_of(x);
-  if (!node) throw Error(std::string(op) + ": the tensor of shape " + to_string(x.shape()) + " is not on the tape");
-  if (!node->watch) node->watch = std::make_unique<Watch>();
-  return *node->watch;
+Node& node_on_tape(const char* op, const Tensor& x) {
+  if (Node* node = node_of(x)) return *node;
+  throw Error(std::string(op) + ": the tensor of shape " + to_string(x.shape()) + " is not on the tape");
+}
+void add_hook(Node& node, std::unique_ptr<Hook> hook) {
+  auto* at = &watch(node).hooks;
+  while (*at) at = &(*at)->next;
+  *at = std::move(hook);
 }
 
-void Tensor::retain_grad() const { watch("retain_grad", *this).retain_grad = true; }
+void Tensor::retain_grad() const { watch(node_on_tape("retain_grad", *this)).retain_grad = true; }
 void Tensor::backward() const { fathom::backward(*this); }
 void Tensor::backward(const BackwardOptions& options) const { fathom::backward(*this, options); }
 

@@ -84,7 +84,9 @@ struct Node : History {
 
   virtual void vjp(Tensor, Wanted, Cotangents&) {}
   virtual Tensor jvp(Wanted) { return {}; }          // of the inputs' flows; undefined where no wanted input has one
-  virtual Tensor kept_tensor(size_t) { return {}; }  // what `record` was told to keep, checked; for the probes
+  // What the rules keep, checked; undefined where it was not needed. For the probes.
+  virtual size_t kept_count() const { return 0; }
+  virtual Tensor kept_tensor(size_t) { return {}; }
   void consume();                                    // gives back what only the rules still hold
   void check_not_consumed() const {
     if (consumed) already_consumed();

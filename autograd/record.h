@@ -117,6 +117,7 @@ struct RuleNode final : Node {
     });
     return t;
   }
+  size_t kept_count() const override { return K; }
   Tensor kept_tensor(size_t k) override { return k < K ? kept[k].get(*this) : Tensor(); }
 
  private:

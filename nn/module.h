@@ -44,7 +44,7 @@ struct Module {
   // Where the samples of its input and output lie: a time-first sequence's are along 1.
   virtual int64_t batch_axis() const { return 0; }
 
-  // forward(x), told to this thread's observer if there is one. An Error from a module within begins with that one's
+  // forward(x), told to this thread's observers. An Error from a module within begins with that one's
   // path.
   Tensor operator()(Tensor x) {
     return call(std::move(x), [this](Tensor at) { return forward(std::move(at)); });
@@ -71,11 +71,10 @@ struct Module {
   // f(x) as a call of this module, for methods that take more than forward does: y = call(x, [&](Tensor x) { ... }).
   template <class F>
   Tensor call(Tensor x, F f) try {
-    Observer* const watching = observer;
-    if (!watching) return f(std::move(x));
-    x = watching->before(*this, std::move(x));
+    if (!observer) return f(std::move(x));
+    for (Observer* each = observer; each; each = each->next) x = each->before(*this, std::move(x));
     Tensor y = f(x);
-    watching->after(*this, x, y);
+    for (Observer* each = observer; each; each = each->next) each->after(*this, x, y);
     return y;
   } catch (const Error& e) {
     rethrow_with_path(e);

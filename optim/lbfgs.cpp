@@ -139,7 +139,7 @@ LBFGS::Point LBFGS::search(const Point& from, double length, Evaluate at) const 
 }
 
 void LBFGS::tell_observer(const Vector& before, const Vector& gradient) const {
-  if (!observer || !observer->wants_norms()) return;
+  if (!norms_are_wanted()) return;
   const Vector after = numbers(false);
   std::vector<StepNorms> norms;
   size_t i = 0;
@@ -152,7 +152,7 @@ void LBFGS::tell_observer(const Vector& before, const Vector& gradient) const {
     if (p.w.grad().defined())
       norms.push_back({p.w, std::sqrt(sums.weight), std::sqrt(sums.gradient), std::sqrt(sums.update)});
   }
-  observer->stepped(norms);
+  tell_norms(norms);
 }
 
 double LBFGS::step(FunctionRef<Tensor()> loss) {

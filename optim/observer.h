@@ -2,6 +2,7 @@
 #pragma once
 #include <span>
 
+#include "fathom/tensor/list.h"
 #include "fathom/tensor/tensor.h"
 
 namespace fathom::optim {
@@ -13,6 +14,8 @@ struct StepNorms {
 };
 
 struct StepObserver {
+  StepObserver* next = nullptr;  // one that began earlier
+
   virtual bool wants_norms() = 0;  // of the step under way; they are summed in the optimiser's own pass
   virtual void stepped(std::span<const StepNorms> parameters) = 0;  // those with a gradient
 
@@ -20,6 +23,17 @@ struct StepObserver {
   ~StepObserver() = default;
 };
 
+// A list, the latest first: see list.h. They come and go in any order.
 inline constinit thread_local StepObserver* observer = nullptr;
+
+inline bool norms_are_wanted() {
+  bool wanted = false;
+  for (StepObserver* each = observer; each; each = each->next) wanted |= each->wants_norms();
+  return wanted;
+}
+// Where one wants them, all are told.
+inline void tell_norms(std::span<const StepNorms> parameters) {
+  for (StepObserver* each = observer; each; each = each->next) each->stepped(parameters);
+}
 
 }  // namespace fathom::optim

@@ -56,7 +56,7 @@ double Optimizer::step(StepOptions options) {
     }
     if (options.clip_norm > 0) scale = clip_scale(norm, options.clip_norm);
   }
-  const bool observed = observer && observer->wants_norms();
+  const bool observed = norms_are_wanted();
   std::vector<StepNorms> norms;
   for (Parameter& p : parameters_) {
     const Tensor g = p.w.grad();
@@ -70,7 +70,7 @@ double Optimizer::step(StepOptions options) {
     p.w.storage().changed("step");
     if (observed) norms.push_back({p.w, std::sqrt(sums.weight), std::sqrt(sums.gradient), std::sqrt(sums.update)});
   }
-  if (observed) observer->stepped(norms);
+  if (observed) tell_norms(norms);
   return norm;
 }
 

@@ -34,6 +34,8 @@ enum class OnAlarm { warn, stop };  // to the record; and as an Error from backw
 
 struct Alarms {
   bool nonfinite = true;    // the loss, or, where it was measured, a site's output or gradient, is NaN or infinite
+  bool trace = false;       // a probe::Trace finds the first such values, wherever they are, and says where they come
+                            // from: slow, and not counted as measuring
   bool no_gradient = true;  // a parameter has none after the first backward()
   double loss_spike = 0;    // the loss is so many times its median over the last `window` steps; 0: not watched
   double exploding = 0;     // from the last site's output to the first one's input the gradient grows so many times

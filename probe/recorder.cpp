@@ -21,6 +21,7 @@ Recorder::State::State(nn::Module& n, RecorderOptions o)
     paths.push_back(site.name);
   }
   parameters = n.named_parameters();
+  if (options.alarms.nonfinite && options.alarms.trace) trace.emplace(n, TraceOptions{.stop = false});
 }
 
 Recorder::Recorder(nn::Module& net, RecorderOptions options) {
@@ -41,7 +42,8 @@ Recorder::Recorder(nn::Module& net, RecorderOptions options) {
   if (options.name.empty()) throw Error("Recorder: the run has no name");
   state_ = std::make_shared<State>(net, std::move(options));
   state_->write_run();
-  Observing::add(*state_);
+  add_member<nn::Observer>(nn::observer, *state_);
+  add_member<optim::StepObserver>(optim::observer, *state_);
 }
 
 Recorder::~Recorder() {
@@ -52,7 +54,8 @@ Recorder::~Recorder() {
     }
   }
   state_->open = false;
-  Observing::remove(*state_);
+  remove_member<nn::Observer>(nn::observer, *state_);
+  remove_member<optim::StepObserver>(optim::observer, *state_);
 }
 
 void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
@@ -62,6 +65,7 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   s.loss = loss.defined() && loss.numel() == 1 ? loss.item() : NAN;
   s.found.clear();
   s.product.reset();
+  if (s.trace) s.trace->attach(loss);
   if (s.options.probe.defined() && s.jacobians_due()) s.measure_probe();
   {
     struct Reset {
@@ -76,6 +80,7 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
     s.in_backward = true;
     fathom::backward(loss, options);
   }
+  if (s.trace) s.trace->check();
   const Stopwatch watch(s.measuring);
   if (s.due()) {
     std::map<std::string, int64_t> calls;
@@ -106,6 +111,7 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   s.check_gradients();
   if (s.due()) s.check_sites();
   s.check_loss();
+  s.check_trace();
 }
 
 void Recorder::step(double grad_norm) {

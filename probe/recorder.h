@@ -123,7 +123,6 @@ class Recorder {
 
  private:
   struct State;
-  struct Observing;
   struct SiteHook;
   struct InputHook;
   std::shared_ptr<State> state_;

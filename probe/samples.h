@@ -3,6 +3,8 @@
 #include <algorithm>  // copy
 #include <chrono>
 #include <cmath>
+#include <cstdio>  // snprintf
+#include <string>
 #include <vector>
 
 #include "fathom/tensor/kernels/map.h"
@@ -39,6 +41,13 @@ inline void check_direction(const char* op, const Tensor& x, const Shape& shape,
   if (x.shape() != shape || x.dtype() != dtype)
     throw Error(std::string("Jacobian: ") + op + ": a direction of shape " + to_string(x.shape()) + " and " +
                 to_string(x.dtype()) + ", not " + to_string(shape) + " and " + to_string(dtype));
+}
+
+inline std::string short_text(double x) {
+  if (std::isnan(x)) return "NaN";
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%.4g", x);
+  return digits;
 }
 
 // f64, of these numbers.

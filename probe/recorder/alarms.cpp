@@ -6,16 +6,6 @@
 #include "fathom/probe/recorder/state.h"
 
 namespace fathom::probe {
-namespace {
-
-std::string text(double x) {
-  if (std::isnan(x)) return "NaN";
-  char digits[32];
-  std::snprintf(digits, sizeof digits, "%.4g", x);
-  return digits;
-}
-
-}  // namespace
 
 // Requires: the lines of the step are written, as this may throw.
 void Recorder::State::raise(std::string kind, std::string site, std::string message) {
@@ -36,16 +26,24 @@ void Recorder::State::raise(std::string kind, std::string site, std::string mess
                 (alarm.site.empty() ? "" : " at " + alarm.site) + ": " + alarm.message);
 }
 
+void Recorder::State::check_trace() {
+  if (!trace) return;
+  const std::optional<NonFinite> both[] = {trace->forward(), trace->backward()};
+  if (both[0] || both[1]) trace.reset();
+  for (const std::optional<NonFinite>& one : both)
+    if (one) raise("nonfinite", one->at.module, one->text());
+}
+
 void Recorder::State::check_loss() {
   const Alarms& watch = options.alarms;
-  if (watch.nonfinite && !std::isfinite(loss)) raise("nonfinite", "", "the loss is " + text(loss));
+  if (watch.nonfinite && !trace && !std::isfinite(loss)) raise("nonfinite", "", "the loss is " + short_text(loss));
   if (watch.loss_spike > 0 && !losses.empty()) {
     std::vector<double> sorted(losses.begin(), losses.end());
     std::nth_element(sorted.begin(), sorted.begin() + std::ptrdiff_t(sorted.size() / 2), sorted.end());
     const double usual = sorted[sorted.size() / 2];
     if (loss > watch.loss_spike * usual)
       raise("loss_spike", "",
-            "the loss " + text(loss) + " is " + text(loss / usual) + " times the median of the last " +
+            "the loss " + short_text(loss) + " is " + short_text(loss / usual) + " times the median of the last " +
                 std::to_string(losses.size()) + " steps");
   }
   if (std::isfinite(loss)) losses.push_back(loss);
@@ -56,7 +54,7 @@ void Recorder::State::check_loss() {
 void Recorder::State::check_sites() {
   const Alarms& watch = options.alarms;
   const auto named = [](const SiteMeasure& m) { return m.site + (m.call ? " #" + std::to_string(m.call) : ""); };
-  if (watch.nonfinite) {
+  if (watch.nonfinite && !trace) {
     for (const SiteMeasure& m : last)
       if (!std::isfinite(m.activation_rms)) return raise("nonfinite", named(m), "its output is not finite");
     for (auto m = last.rbegin(); m != last.rend(); ++m)
@@ -66,8 +64,8 @@ void Recorder::State::check_sites() {
   for (const SiteMeasure& m : last) gain += std::isnan(m.gain) ? 0 : std::log10(m.gain);
   const auto tell = [&](const char* kind, double threshold) {
     raise(kind, last.front().site,
-          "through " + std::to_string(last.size()) + " layers the gradient changes by 10^" + text(gain) +
-              ", the threshold is " + text(threshold));
+          "through " + std::to_string(last.size()) + " layers the gradient changes by 10^" + short_text(gain) +
+              ", the threshold is " + short_text(threshold));
   };
   if (last.empty()) return;
   if (watch.exploding > 0 && gain > std::log10(watch.exploding)) tell("exploding", watch.exploding);

@@ -8,19 +8,7 @@
 
 namespace fathom::probe {
 
-constinit thread_local Recorder::Observing Recorder::Observing::one;
-constinit thread_local Recorder::State* Recorder::Observing::first = nullptr;
-constinit thread_local nn::Observer* Recorder::Observing::other = nullptr;
-constinit thread_local optim::StepObserver* Recorder::Observing::other_steps = nullptr;
-
 namespace {
-
-void hang(Node& node, std::unique_ptr<Hook> hook) {
-  if (!node.watch) node.watch = std::make_unique<Watch>();
-  auto* at = &node.watch->hooks;
-  while (*at) at = &(*at)->next;
-  *at = std::move(hook);
-}
 
 // Whether backward() passes this node with a cotangent, and a hook on it changes nothing.
 bool is_passed(const Node& node) { return node.trained && !node.is_leaf(); }
@@ -91,7 +79,7 @@ Tensor Recorder::State::before(nn::Module& module, Tensor x) {
   return x;
 }
 
-void Recorder::State::after(nn::Module& module, const Tensor& y) {
+void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) {
   if (calls.empty() || !watches()) return;
   const auto found_site = sites.find(&module);
   if (found_site == sites.end()) return;
@@ -123,7 +111,7 @@ void Recorder::State::after(nn::Module& module, const Tensor& y) {
     auto hook = std::make_unique<InputHook>();
     hook->state = shared_from_this();
     hook->row = row;
-    hang(*x, std::move(hook));
+    add_hook(*x, std::move(hook));
   }
   auto hook = std::make_unique<SiteHook>();
   hook->state = shared_from_this();
@@ -134,43 +122,13 @@ void Recorder::State::after(nn::Module& module, const Tensor& y) {
   hook->y = node;
   hook->same = x.get() == node;
   if (!hook->same) hook->x = std::move(x);  // a node does not own itself
-  hang(*node, std::move(hook));
+  add_hook(*node, std::move(hook));
 }
 
-Tensor Recorder::Observing::before(nn::Module& module, Tensor x) {
-  for (State* state = first; state; state = state->next) x = state->before(module, std::move(x));
-  return other ? other->before(module, std::move(x)) : x;
-}
-void Recorder::Observing::after(nn::Module& module, const Tensor& x, const Tensor& y) {
-  if (other) other->after(module, x, y);
-  for (State* state = first; state; state = state->next) state->after(module, y);
-}
-bool Recorder::Observing::wants_norms() {
-  bool wanted = other_steps && other_steps->wants_norms();
-  for (State* state = first; state; state = state->next)  // the step that backward() has counted already
-    wanted |= state->open && state->steps > 0 && State::at(state->steps - 1, state->options.parameters_every);
-  return wanted;
-}
-void Recorder::Observing::stepped(std::span<const optim::StepNorms> parameters) {
-  if (other_steps) other_steps->stepped(parameters);
-  for (State* state = first; state; state = state->next)
-    if (state->open && state->steps > 0 && State::at(state->steps - 1, state->options.parameters_every))
-      state->write_parameters(parameters);
-}
-
-void Recorder::Observing::add(State& state) {
-  if (!first) {
-    other = std::exchange(nn::observer, &one);
-    other_steps = std::exchange(optim::observer, &one);
-  }
-  state.next = std::exchange(first, &state);
-}
-void Recorder::Observing::remove(State& state) {
-  State** at = &first;
-  while (*at && *at != &state) at = &(*at)->next;
-  if (*at) *at = state.next;
-  if (!first && nn::observer == &one) nn::observer = other;
-  if (!first && optim::observer == &one) optim::observer = other_steps;
+// Of the step that backward() has counted already.
+bool Recorder::State::wants_norms() { return open && steps > 0 && at(steps - 1, options.parameters_every); }
+void Recorder::State::stepped(std::span<const optim::StepNorms> norms) {
+  if (wants_norms()) write_parameters(norms);
 }
 
 }  // namespace fathom::probe

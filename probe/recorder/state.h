@@ -9,6 +9,7 @@
 #include "fathom/probe/record_file.h"
 #include "fathom/probe/recorder.h"
 #include "fathom/probe/samples.h"
+#include "fathom/probe/trace.h"
 
 namespace fathom::probe {
 
@@ -36,7 +37,7 @@ class Flag {  // set for a scope
   bool &flag_, before_;
 };
 
-struct Recorder::State : std::enable_shared_from_this<State> {
+struct Recorder::State final : nn::Observer, optim::StepObserver, std::enable_shared_from_this<State> {
   struct Site {
     std::string path;
     int64_t calls = 0;               // in this step, recorded ones
@@ -83,6 +84,7 @@ struct Recorder::State : std::enable_shared_from_this<State> {
   std::vector<SiteMeasure> last;
   std::vector<ParameterMeasure> last_parameters;
   std::vector<Alarm> alarms;
+  std::optional<Trace> trace;  // until it has found something
   std::deque<double> losses;  // the last ones
   std::vector<Tensor> sharpest;
   std::optional<Waiting> waiting;
@@ -91,7 +93,6 @@ struct Recorder::State : std::enable_shared_from_this<State> {
   int64_t steps = 0;
   bool open = true, in_backward = false, busy = false, probing = false;
   int exceptions;
-  State* next = nullptr;  // the recorders of this thread
 
   State(nn::Module& n, RecorderOptions o);
 
@@ -101,9 +102,11 @@ struct Recorder::State : std::enable_shared_from_this<State> {
   bool due() const { return jacobians_due() || at(steps, options.gains_every); }
   bool watches() const;
 
-  // Following the calls.
-  Tensor before(nn::Module& module, Tensor x);
-  void after(nn::Module& module, const Tensor& y);
+  // Following the calls, and the steps.
+  Tensor before(nn::Module& module, Tensor x) override;
+  void after(nn::Module& module, const Tensor& x, const Tensor& y) override;
+  bool wants_norms() override;
+  void stepped(std::span<const optim::StepNorms> norms) override;
 
   // Measuring.
   void describe_output(SiteMeasure& row, const nn::Module& module, const Tensor& y) const;
@@ -113,6 +116,7 @@ struct Recorder::State : std::enable_shared_from_this<State> {
   double grad_norm() const;
 
   // Watching.
+  void check_trace();
   void check_loss();
   void check_sites();
   void check_gradients();
@@ -125,23 +129,6 @@ struct Recorder::State : std::enable_shared_from_this<State> {
   void write_layers();
   void write_parameters(std::span<const optim::StepNorms> norms);
   void write_end(const RecorderEnd& end);
-};
-
-// What nn and optim tell, to each recorder of this thread.
-struct Recorder::Observing final : nn::Observer, optim::StepObserver {
-  Tensor before(nn::Module& module, Tensor x) override;
-  void after(nn::Module& module, const Tensor& x, const Tensor& y) override;
-  bool wants_norms() override;
-  void stepped(std::span<const optim::StepNorms> parameters) override;
-
-  // Requires: no observer of another kind comes or goes between.
-  static void add(State& state);
-  static void remove(State& state);
-
-  static constinit thread_local Observing one;
-  static constinit thread_local State* first;
-  static constinit thread_local nn::Observer* other;
-  static constinit thread_local optim::StepObserver* other_steps;
 };
 
 }  // namespace fathom::probe

@@ -260,12 +260,13 @@ TEST_CASE("Recorder: alarms of the layers; one that stops is an Error after the 
   CHECK(folder.run().layers.frames.size() == 1);
 }
 
+struct Breaks : nn::Module {
+  Tensor unused = ones({2}, {.dtype = f64, .requires_grad = true});
+  Tensor forward(Tensor x) override { return log(std::move(x) - 100); }
+  void fields(nn::Fields& f) override { f("unused", unused); }
+};
+
 TEST_CASE("Recorder: where a value is not finite first, and a parameter without a gradient") {
-  struct Breaks : nn::Module {
-    Tensor unused = ones({2}, {.dtype = f64, .requires_grad = true});
-    Tensor forward(Tensor x) override { return log(std::move(x) - 100); }
-    void fields(nn::Fields& f) override { f("unused", unused); }
-  };
   const Folder folder;
   nn::Sequential net(nn::Linear(5, 5, {.dtype = f64}), Breaks{}, nn::Tanh());
   Recorder recorder(net, {.every = 1, .out = folder, .sites = "*"});
@@ -276,6 +277,22 @@ TEST_CASE("Recorder: where a value is not finite first, and a parameter without 
   CHECK(recorder.alarms()[1].site == "1");
   CHECK(recorder.alarms()[1].message == "its output is not finite");
   CHECK(recorder.alarms()[2].message == "the loss is NaN");
+}
+
+TEST_CASE("Recorder: with a trace the alarm says where it comes from, once") {
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 5, {.dtype = f64}), Breaks{}, nn::Tanh());
+  Recorder recorder(net, {.every = 1, .out = folder, .alarms = {.trace = true, .no_gradient = false}});
+  recorder.backward(mean(net(inputs(2))));
+  REQUIRE(recorder.alarms().size() == 2);
+  CHECK(recorder.alarms()[0].kind == "nonfinite");
+  CHECK(recorder.alarms()[0].site == "1");
+  CHECK(recorder.alarms()[0].message.starts_with("log (2, 5) in 1 is not finite: NaN at element 0, sample 0; 10 in"));
+  CHECK(recorder.alarms()[1].site == "2");
+  CHECK(recorder.alarms()[1].message.starts_with("the gradient of log (2, 5) in 1, made by the rule of tanh (2, 5)"));
+  recorder.backward(mean(net(inputs(2))));
+  CHECK(recorder.alarms().size() == 4);
+  CHECK(recorder.alarms()[2].message == "its output is not finite");
 }
 
 TEST_CASE("sharpness: the largest eigenvalue, and its direction") {

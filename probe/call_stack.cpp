@@ -1,0 +1,79 @@
+#include "fathom/probe/call_stack.h"
+
+#ifdef FATHOM_CALL_STACKS
+#include <backtrace.h>
+#include <cxxabi.h>  // __cxa_demangle
+
+#include <cstdlib>  // free
+#include <cstring>
+
+namespace fathom::probe {
+namespace {
+
+void ignore_error(void*, const char*, int) {}
+
+backtrace_state* state() {  // it is never freed
+  static backtrace_state* const one = backtrace_create_state(nullptr, 1, ignore_error, nullptr);
+  return one;
+}
+
+// Whether a mangled name is one of namespace fathom or std: _Z, what kind of a name it is, the namespace.
+bool is_library(const char* mangled) {
+  if (std::strncmp(mangled, "_Z", 2) != 0) return false;
+  const char* at = mangled + 2;
+  at += std::strspn(at, "ZNKRO");
+  return std::strncmp(at, "6fathom", 7) == 0 || std::strncmp(at, "St", 2) == 0;
+}
+
+std::string readable(const char* mangled) {
+  int status = 0;
+  char* text = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
+  const std::string out = status == 0 && text ? text : mangled;
+  std::free(text);
+  return out;
+}
+
+}  // namespace
+
+CallStack call_stack() {
+  CallStack stack;
+  const auto add = [](void* to, uintptr_t pc) {
+    if (pc != uintptr_t(-1)) static_cast<CallStack*>(to)->push_back(pc);
+    return 0;
+  };
+  backtrace_simple(state(), 1, add, ignore_error, &stack);
+  return stack;
+}
+
+std::vector<CallSite> call_sites(const CallStack& stack) {
+  std::vector<CallSite> sites;
+  for (const uintptr_t pc : stack) {
+    const size_t before = sites.size();
+    // Several times for what was inlined.
+    const auto add = [](void* to, uintptr_t, const char* file, int line, const char* function) {
+      if (function)
+        static_cast<std::vector<CallSite>*>(to)->push_back(
+            {readable(function), file ? file : "", line, is_library(function)});
+      return 0;
+    };
+    backtrace_pcinfo(state(), pc, add, ignore_error, &sites);
+    if (sites.size() > before) continue;
+    const auto add_symbol = [](void* to, uintptr_t, const char* symbol, uintptr_t, uintptr_t) {
+      if (symbol) static_cast<std::vector<CallSite>*>(to)->push_back({readable(symbol), "", 0, is_library(symbol)});
+    };
+    backtrace_syminfo(state(), pc, add_symbol, ignore_error, &sites);
+  }
+  return sites;
+}
+
+}  // namespace fathom::probe
+
+#else
+
+namespace fathom::probe {
+
+CallStack call_stack() { return {}; }
+std::vector<CallSite> call_sites(const CallStack&) { return {}; }
+
+}  // namespace fathom::probe
+#endif
