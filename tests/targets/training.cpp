@@ -77,6 +77,43 @@ TEST_CASE("57: the sharpness of a deep scalar net is its depth") {
   }
 }
 
+TEST_CASE("58: gradient descent on a tanh net works at the edge of stability") {
+  // A Chebyshev polynomial by full batches. Left alone its sharpness rises to 29.
+  const auto course = [](double rate, int steps) {
+    manual_seed(1);
+    nn::Sequential net(nn::Linear(1, 16, {.dtype = f64}), nn::Tanh(), nn::Linear(16, 16, {.dtype = f64}), nn::Tanh(),
+                       nn::Linear(16, 1, {.dtype = f64}));
+    const Tensor x = linspace(-1, 1, 20, exact).reshape({20, 1}), y = 8 * square(square(x)) - 8 * square(x) + 1;
+    optim::SGD opt(net.parameters(), {.lr = rate});
+    std::vector<double> sharpness;
+    std::vector<Tensor> direction;
+    for (int step = 0; step < steps; ++step) {
+      const Tensor loss = mean(square(net(x) - y));
+      if (step % 10 == 0) {
+        auto found = probe::sharpness(loss, net.parameters(), {.start = std::move(direction)});
+        sharpness.push_back(found.value);
+        direction = std::move(found.direction);
+      }
+      opt.zero_grad();
+      loss.backward();
+      opt.step();
+    }
+    return sharpness;
+  };
+  for (const double rate : {0.1, 0.15}) {
+    const double edge = 2 / rate;
+    const std::vector<double> all = course(rate, 4000);
+    CHECK(all.front() < 0.6 * edge);
+    double sum = 0;
+    for (size_t i = all.size() / 2; i < all.size(); ++i) sum += all[i];
+    const double hovers = sum / double(all.size() / 2);
+    CHECK(hovers == near(edge, 0.02));
+  }
+  const double calm = course(0.05, 8000).back();
+  CHECK(calm > 25);
+  CHECK(calm < 2 / 0.05);
+}
+
 namespace {
 
 // The first power at which the gradient of a chain of so many factors fails the test.
