@@ -14,7 +14,7 @@ namespace fathom {
 // The lambdas may capture what the op made for itself and nobody else can reach. y itself is not of that kind: rules
 // that take it as one argument more get it checked as the inputs are. Requires: no rule reads the tape.
 template <size_t N, class Vjp, class Jvp, class Compose>
-struct JointNode final : Node {
+struct JointNode : Node {
   using Inputs = std::array<Tensor, N>;
   struct Rules {
     Vjp vjp;
@@ -70,14 +70,16 @@ struct JointNode final : Node {
   size_t kept_count() const override { return N; }
   Tensor kept_tensor(size_t k) override { return k < N ? kept[k].get(*this) : Tensor(); }
 
+ protected:
+  Inputs inputs_kept() {
+    return each<Tensor>([&](size_t i) { return kept[i].get(*this); });
+  }
+
  private:
   template <class T, class F>
   static std::array<T, N> each(F f) {
     return [&]<size_t... I>(std::index_sequence<I...>) { return std::array<T, N>{f(I)...}; }
     (std::make_index_sequence<N>());
-  }
-  Inputs inputs_kept() {
-    return each<Tensor>([&](size_t i) { return kept[i].get(*this); });
   }
   std::pair<Tensor, Inputs> composed() {
     Inputs xs = inputs_kept();
@@ -93,13 +95,31 @@ struct JointNode final : Node {
   }
 };
 
+// A node that tells what its op works out on the way and does not keep, computed again: compose.hidden(x), where there
+// is such a thing. The scores of attention, for the probes.
+struct Hidden {
+  virtual Tensor hidden() = 0;
+
+ protected:
+  ~Hidden() = default;
+};
+template <size_t N, class Vjp, class Jvp, class Compose>
+struct TellingNode final : JointNode<N, Vjp, Jvp, Compose>, Hidden {
+  using JointNode<N, Vjp, Jvp, Compose>::JointNode;
+  Tensor hidden() override {
+    this->check_not_consumed();
+    return this->rules->compose.hidden(this->inputs_kept());
+  }
+};
+
 template <size_t N, class Vjp, class Jvp, class Compose>
 Tensor record_joint(const char* name, Tensor y, const std::array<Tensor, N>& x, Vjp vjp, Jvp jvp, Compose compose) {
   if (!recording()) return y;
   for (const Tensor& each : x)
     if (each.history()) {
-      y.set_history(
-          new JointNode<N, Vjp, Jvp, Compose>(name, y, x, {std::move(vjp), std::move(jvp), std::move(compose)}));
+      constexpr bool tells = requires { compose.hidden(x); };
+      using Made = std::conditional_t<tells, TellingNode<N, Vjp, Jvp, Compose>, JointNode<N, Vjp, Jvp, Compose>>;
+      y.set_history(new Made(name, y, x, {std::move(vjp), std::move(jvp), std::move(compose)}));
       break;
     }
   return y;

@@ -3,10 +3,9 @@
 #include <cmath>
 #include <limits>
 
-#include "fathom/autograd/ops/matmul.h"
-#include "fathom/autograd/ops/views.h"
+#include "fathom/autograd/joint.h"
+#include "fathom/autograd/ops/attention/scores.h"
 #include "fathom/autograd/recording.h"
-#include "fathom/tensor/kernels/map.h"
 
 namespace fathom::probe {
 namespace {
@@ -42,39 +41,42 @@ bool add_query(AttentionStatistics& sums, const double* scores, int64_t keys) {
 
 }  // namespace
 
-std::vector<AttentionStatistics> attention_statistics(const Tensor& q, const Tensor& k,
-                                                      const AttentionOptions& options) {
-  if (q.dim() != 4 || k.dim() != 4 || q.size(0) != k.size(0) || q.size(1) != k.size(1) || q.size(3) != k.size(3))
-    throw Error("attention_statistics: needs (batch, heads, queries, width) and (batch, heads, keys, width), got " +
-                to_string(q.shape()) + " and " + to_string(k.shape()));
-  const int64_t batch = q.size(0), heads = q.size(1), queries = q.size(2), keys = k.size(2);
-  const Shape shape{batch, heads, queries, keys};
+std::vector<AttentionStatistics> attention_statistics(const Tensor& scores) {
+  const int64_t axes = scores.dim();
+  if (axes < 2)
+    throw Error("attention_statistics: needs scores (batch, heads, queries, keys), got " + to_string(scores.shape()));
   const NoGrad off;
-  const double scale = options.scale.value_or(1 / std::sqrt(double(std::max<int64_t>(q.size(3), 1))));
-  const Tensor scores = matmul(q.to(f64), transpose(k.to(f64))).contiguous();
-  Tensor mask;
-  if (options.mask.defined()) {
-    if (broadcast("attention_statistics", options.mask.shape(), shape) != shape)
-      throw Error("attention_statistics: a mask " + to_string(options.mask.shape()) + " for weights " +
-                  to_string(shape));
-    mask = kernel::clone(expand(options.mask.dtype() == boolean ? options.mask : options.mask.to(f64), shape));
-  }
+  const Tensor numbers = scores.to(f64).contiguous();
+  const int64_t heads = axes < 4 ? 1 : scores.size(-3), queries = scores.size(-2), keys = scores.size(-1);
   std::vector<AttentionStatistics> all(static_cast<size_t>(heads));
   std::vector<int64_t> counts(static_cast<size_t>(heads));
-  for (int64_t row = 0; row < batch * heads * queries; ++row) {
-    double* const s = scores.data<double>() + row * keys;
-    for (int64_t j = 0; j < keys; ++j) {
-      s[j] *= scale;
-      if (options.causal && j > row % queries) s[j] = masked;
-      else if (mask.defined() && mask.dtype() == boolean) s[j] = mask.data<bool>()[row * keys + j] ? s[j] : masked;
-      else if (mask.defined()) s[j] += mask.data<double>()[row * keys + j];
-    }
+  for (int64_t at = 0, row = 0; at < numbers.numel(); at += keys, ++row) {
     const size_t head = size_t(row / queries % heads);
-    counts[head] += add_query(all[head], s, keys);
+    counts[head] += add_query(all[head], numbers.data<double>() + at, keys);
   }
   for (size_t head = 0; head < all.size(); ++head)
     for (double* sum : {&all[head].entropy, &all[head].uniform, &all[head].logit_variance})
       *sum /= double(counts[head]);
+  return all;
+}
+
+std::vector<AttentionStatistics> attention_statistics(const Tensor& q, const Tensor& k, AttentionOptions options) {
+  const NoGrad off;
+  if (options.mask.defined() && options.mask.dtype() != boolean) options.mask = options.mask.to(f64);
+  return attention_statistics(attention_scores(q.to(f64), k.to(f64), options));
+}
+
+std::vector<AttentionStatistics> attention_statistics(const Slice& slice) {
+  std::vector<AttentionStatistics> all;
+  const NoGrad off;
+  const Node* last = nullptr;  // an op may be met once for each of its inputs
+  slice.each_edge([&](Node&, Node& to, size_t) {
+    if (&to == std::exchange(last, &to)) return;
+    auto* attention = dynamic_cast<Hidden*>(&to);
+    if (!attention) return;
+    const std::vector<AttentionStatistics> heads = attention_statistics(attention->hidden());
+    all.insert(all.end(), heads.begin(), heads.end());
+  });
   return all;
 }
 

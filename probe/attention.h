@@ -2,6 +2,7 @@
 #pragma once
 #include <vector>
 
+#include "fathom/autograd/slice.h"
 #include "fathom/nn/attention.h"
 
 namespace fathom::probe {
@@ -14,11 +15,16 @@ struct AttentionStatistics {
   double largest_logit = 0;   // in size, over all: float halves overflow at 65,504
 };
 
-// q (batch, heads, queries, width), k (batch, heads, keys, width); arithmetic in f64, nothing is recorded. Dropout does
-// not count. Queries and keys of variance 1 have logits of variance width, 1 after scaling (Vaswani et al. 2017).
-// Throws Error when the shapes do not fit.
-std::vector<AttentionStatistics> attention_statistics(const Tensor& q, const Tensor& k,
-                                                      const AttentionOptions& options = {});
+// Of scores (batch, heads, queries, keys), as attention_scores gives them; fewer axes are those of one head. Queries
+// and keys of variance 1 have logits of variance width, 1 after scaling (Vaswani et al. 2017). Throws Error when there
+// are fewer than two axes.
+std::vector<AttentionStatistics> attention_statistics(const Tensor& scores);
+// The same of q (batch, heads, queries, width) and k (batch, heads, keys, width), in f64; nothing is recorded. Dropout
+// does not count. Throws Error when the shapes do not fit.
+std::vector<AttentionStatistics> attention_statistics(const Tensor& q, const Tensor& k, AttentionOptions options = {});
+// Of all attention that leads from the slice's input to its output, as it was recorded: the heads of the first op, then
+// those of the next.
+std::vector<AttentionStatistics> attention_statistics(const Slice& slice);
 // Of a module on an input, as in attend(x, mask) and attend(query, key, value, mask).
 std::vector<AttentionStatistics> attention_statistics(nn::MultiheadAttention& module, const Tensor& x,
                                                       const Tensor& mask = {});

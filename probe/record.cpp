@@ -57,6 +57,13 @@ Values values(const json& row) {
   if (const auto log = number(row, "log10_gain")) logs[gain] = *log;
   const auto in = number(row, "grad_in"), out = number(row, "grad_out");
   if (logs[gain] == missing && in && out) logs[gain] = std::log10(*in) - std::log10(*out);
+  if (const auto heads = row.find("attention"); heads != row.end() && heads->is_array() && !heads->empty())
+    for (const auto& [quantity, name] :
+         {std::pair(attention_entropy, "entropy"), std::pair(logit_variance, "logit_variance")}) {
+      double sum = 0;
+      for (const json& head : *heads) sum += number(head, name).value_or(NAN);
+      logs[quantity] = std::log10(sum / double(heads->size()));
+    }
   if (logs[update_norm] != missing && logs[weight_norm] != missing)
     logs[update_ratio] = logs[update_norm] - logs[weight_norm];
   return logs;

@@ -19,6 +19,7 @@
 #include "fathom/autograd/backward.h"
 #include "fathom/nn/module.h"
 #include "fathom/probe/alarms.h"
+#include "fathom/probe/attention.h"
 
 namespace fathom::probe {
 
@@ -27,7 +28,7 @@ struct RecorderOptions {
   int64_t every = 10;         // of each site sigma_max, Frobenius norm, gain, and the norms around it
   int64_t gains_every = 0;    // at steps between those: the gain and the norms alone
   int64_t details_every = 0;  // of those at `every`: singular values with bounds, condition, ranks, the products over
-                              // the sites, statistics of the outputs; dear, best with few samples in `probe`
+                              // the sites, statistics of outputs and attention; dear, best with few samples in `probe`
   int64_t parameters_every = 0;  // norms of each weight, gradient and update, from the optimiser's own pass
 
   // Where.
@@ -77,6 +78,7 @@ struct SiteMeasure {
   double kurtosis = 0;   // of the outputs: 3 for normal numbers
   double dead = 0;       // share of the outputs' elements that are 0 for the whole batch
   double saturated = 0;  // share of the outputs beyond 0.99 in size where none is beyond 1, else 0
+  std::vector<AttentionStatistics> attention;  // of each head within, over the whole batch; none where none is
 };
 
 // One parameter at one step, as the optimiser changed it.

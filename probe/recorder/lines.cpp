@@ -1,9 +1,12 @@
-// The lines of a record:
-//   run         a run begins: schema, version, time (UTC), dtype, plan, sites, parameters, machine, the user's own
-//   facts step        of each step: loss, grad_norm layers      of a step that was due: "sites", from the input on, and
-//   "product" over them parameters  of a step: "rows", the norms of weight, gradient and update sharpness   the
-//   curvature of the loss beside `edge`, 2 / rate alarm       kind, site, message, action end         steps, seconds,
-//   costs
+// The lines of a record, by their type:
+//   run: a run begins. schema, version, time (UTC), dtype, plan, sites, parameters, machine, the user's own facts.
+//   step: of each step. loss, grad_norm.
+//   layers: of a step that was due. "sites", from the input on, and "product" over them. A site with attention in it
+//     has a list "attention": of each head the numbers of AttentionStatistics.
+//   parameters: of a step. "rows", the norms of weight, gradient and update.
+//   sharpness: the curvature of the loss beside `edge`, 2 / rate.
+//   alarm: kind, site, message, action.
+//   end: steps, seconds, costs.
 // Numbers that JSON has not are "NaN", "Infinity" and "-Infinity". What was not measured is left out.
 #include <cblas.h>
 
@@ -128,6 +131,13 @@ void Recorder::State::write_layers() {
       line.add("kurtosis", m.kurtosis);
       line.add("dead", m.dead);
       line.add("saturated", m.saturated);
+      if (!m.attention.empty())
+        line.objects("attention", m.attention, [&](const AttentionStatistics& head) {
+          line.add("entropy", head.entropy);
+          line.add("uniform", head.uniform);
+          line.add("logit_variance", head.logit_variance);
+          line.add("largest_logit", head.largest_logit);
+        });
     }
     if (!std::isnan(m.grad_in) || m.has_jacobian) {
       line.add("grad_in", m.grad_in);

@@ -70,6 +70,8 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   Slice slice(&y, std::span<Node* const>(&from, 1));
   if (!slice.reaches(0)) return;
   const Stopwatch watch(jacobians);
+  const bool detailed = details_due();
+  if (detailed) row.attention = attention_statistics(slice);
   std::optional<bool>& coupled = site.coupled[kind.training];
   JacobianOptions how{.batch_axis = kind.batch_axis, .seed = uint64_t(steps) << 24 ^ uint64_t(y.number)};
   if (coupled) how.samples = *coupled ? Samples::coupled : Samples::independent;
@@ -81,7 +83,6 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   if (site.directions.size() <= size_t(call)) site.directions.resize(size_t(call) + 1);
   Tensor& direction = site.directions[size_t(call)];
   const bool warm = direction.defined() && direction.shape() == x.shape && direction.dtype() == x.dtype;
-  const bool detailed = details_due();
   Sigma sigmas = jacobian.sigma_max({.iterations = warm ? options.power_steps : options.cold_steps,
                                      .tolerance = 1e-3,
                                      .start = warm ? std::move(direction) : Tensor(),

@@ -15,12 +15,14 @@ const QUANTITIES = {
   kurtosis: {label: "kurtosis", title: "kurtosis of the layer's output: 3 for normal numbers"},
   dead: {label: "dead units", title: "share of units that are zero for the whole batch"},
   saturated: {label: "saturated", title: "share of the outputs where the activation is flat"},
+  attention_entropy: {label: "entropy", title: "entropy of the attention weights, in nats: the mean over the heads"},
+  logit_variance: {label: "logit variance", title: "variance of the attention's scores: the mean over the heads"},
   weight_norm: {label: "weight norm", title: "norm of the weights"},
   update_ratio: {label: "update / weight", title: "norm of the step's change over that of the weight"},
   grad_norm: {label: "gradient norm", title: "norm of the parameter's gradient"},
   update_norm: {label: "update norm", title: "norm of the step's change"},
 };
-const OF_LAYERS = ["sigma_max", "gain", "grad_in", "frobenius", "condition", "effective_rank", "activation_rms", "kurtosis", "dead", "saturated", "weight_norm"];
+const OF_LAYERS = ["sigma_max", "gain", "grad_in", "frobenius", "condition", "effective_rank", "activation_rms", "kurtosis", "dead", "saturated", "attention_entropy", "logit_variance", "weight_norm"];
 const OF_PARAMETERS = ["update_ratio", "grad_norm", "weight_norm", "update_norm"];
 
 // 16-bit codes, base64, frame after frame: as logarithms to base ten.

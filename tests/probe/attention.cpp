@@ -3,9 +3,7 @@
 #include <cmath>
 
 #include "fathom/autograd/create.h"
-#include "fathom/autograd/ops/arithmetic.h"
-#include "fathom/autograd/ops/index.h"
-#include "fathom/autograd/ops/reduce.h"
+#include "fathom/autograd/ops.h"
 #include "tests/support.h"
 
 using namespace fathom;
@@ -75,14 +73,50 @@ TEST_CASE("attention statistics: of a module, as its own weights say") {
 }
 
 TEST_CASE("attention statistics: bad input, and numbers that are not finite") {
+  CHECK(error_of([] { attention_statistics(zeros({3})); }) ==
+        "attention_statistics: needs scores (batch, heads, queries, keys), got (3)");
   CHECK(error_of([] {
-          attention_statistics(zeros({2, 3, 4}), zeros({2, 3, 4}));
-        }) ==
-        "attention_statistics: needs (batch, heads, queries, width) and (batch, heads, keys, width), got (2, 3, 4) and "
-        "(2, 3, 4)");
+          attention_statistics(zeros({1, 1, 2, 3}), zeros({1, 1, 4, 5}));
+        }) == "scaled_dot_product_attention: the widths of q and k differ: (1, 1, 2, 3) and (1, 1, 4, 5)");
   CHECK(error_of([] {
-          attention_statistics(zeros({1, 1, 2, 3}), zeros({1, 1, 4, 3}), {.mask = zeros({3})});
-        }).starts_with("attention_statistics: "));
+          attention_statistics(zeros({1, 1, 2, 3}), zeros({1, 1, 4, 3}), {.mask = zeros({4, 4})});
+        }) != "");
   const auto head = attention_statistics(full({1, 1, 1, 1}, NAN), ones({1, 1, 2, 1}))[0];
   CHECK(std::isnan(head.entropy));
+}
+
+namespace {
+
+void check_same(const std::vector<probe::AttentionStatistics>& all,
+                const std::vector<probe::AttentionStatistics>& expected) {
+  REQUIRE(all.size() == expected.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    CHECK(all[i].entropy == Approx(expected[i].entropy));
+    CHECK(all[i].uniform == Approx(expected[i].uniform));
+    CHECK(all[i].logit_variance == Approx(expected[i].logit_variance));
+    CHECK(all[i].largest_logit == Approx(expected[i].largest_logit));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("attention statistics: of what was recorded, op after op") {
+  manual_seed(3);
+  const Tensor x = (2.0 * randn({3, 5, 8}, {.dtype = f64})).requires_grad_(), mask = rand({5, 5}) > 0.3;
+  for (const bool rotary : {false, true}) {  // rotary queries and keys take the op with three inputs
+    nn::MultiheadAttention first(8, 2, {.causal = true, .rotary = rotary, .dtype = f64});
+    nn::MultiheadAttention second(8, 4, {.scale = 0.7, .rotary = rotary, .dtype = f64});
+    const Tensor middle = first(x), y = tanh(second.attend(middle, mask));
+    auto expected = attention_statistics(first, x);
+    check_same(attention_statistics(Slice(middle, std::span(&x, 1))), expected);
+    for (const auto& head : attention_statistics(second, middle, mask)) expected.push_back(head);
+    check_same(attention_statistics(Slice(y, std::span(&x, 1))), expected);
+  }
+  const Tensor h = tanh(x);
+  CHECK(attention_statistics(Slice(h, std::span(&x, 1))).empty());
+}
+
+TEST_CASE("attention statistics: scores without heads are those of one") {
+  const Tensor q = tensor({{1.0, 0.5}, {0.0, 2.0}}), k = tensor({{1.0, 1.0}, {3.0, -1.0}});
+  check_same(attention_statistics(q, k), attention_statistics(q.reshape({1, 1, 2, 2}), k.reshape({1, 1, 2, 2})));
 }

@@ -203,6 +203,29 @@ TEST_CASE("Recorder: gains alone at the steps between") {
   }
 }
 
+TEST_CASE("Recorder: details tell of the attention within a site") {
+  const Folder folder;
+  manual_seed(4);
+  nn::Sequential net(nn::Linear(5, 4, {.dtype = f64}), nn::TransformerBlock(4, 2, {.causal = true, .dtype = f64}));
+  Rng rng(1);
+  const Tensor x = randn({2, 3, 5}, {.dtype = f64}, rng);
+  {
+    Recorder recorder(net, {.every = 1, .details_every = 2, .out = folder});
+    for (int step = 0; step < 2; ++step) recorder.backward(mean(square(net(x))));
+    CHECK(recorder.last()[1].attention.empty());
+  }
+  auto& block = static_cast<nn::TransformerBlock&>(net[1]);
+  const auto heads = probe::attention_statistics(block.self_attn, block.norm1(net[0](x)));
+  const auto run = folder.run();
+  const auto& rows = run.layers.frames.at(0).rows;
+  CHECK(rows.at(0).second[probe::record::attention_entropy] == probe::record::missing);
+  CHECK(rows.at(1).second[probe::record::attention_entropy] ==
+        doctest::Approx(std::log10((heads[0].entropy + heads[1].entropy) / 2)));
+  CHECK(rows.at(1).second[probe::record::logit_variance] ==
+        doctest::Approx(std::log10((heads[0].logit_variance + heads[1].logit_variance) / 2)));
+  CHECK(run.layers.frames.at(1).rows.at(1).second[probe::record::logit_variance] == probe::record::missing);
+}
+
 TEST_CASE("Recorder: the batch axis is the module's") {
   struct TimeFirst : nn::Module {
     nn::Linear linear{5, 5, {.dtype = f64}};

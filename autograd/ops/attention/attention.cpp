@@ -6,6 +6,7 @@
 #include "fathom/autograd/joint.h"
 #include "fathom/autograd/ops.h"
 #include "fathom/autograd/ops/attention/kernels.h"
+#include "fathom/autograd/ops/attention/scores.h"
 #include "fathom/tensor/kernels/map.h"
 
 namespace fathom {
@@ -48,6 +49,15 @@ void check_mask(const Shape& scores, const Tensor& q, const Tensor& mask) {
     throw Error(std::string(op) + ": a mask " + to_string(mask.shape()) + " for weights " + to_string(scores));
 }
 
+void check_scores(const Tensor& q, const Tensor& k, const AttentionOptions& options) {
+  check_options(q, options);
+  check_pair(q, k);
+  Shape scores = broadcast(op, leading(q), leading(k));
+  scores.push_back(q.size(-2));
+  scores.push_back(k.size(-2));
+  check_mask(scores, q, options.mask);
+}
+
 Setting setting_of(const AttentionOptions& options, int64_t width) {
   const Rng& rng = options.rng ? *options.rng : default_rng();
   const double usual = 1 / std::sqrt(double(std::max<int64_t>(width, 1)));
@@ -85,18 +95,39 @@ Tensor allowed_by(const Tensor& q, const Tensor& k, const Tensor& mask, bool cau
   const Tensor i = unsqueeze(arange(q.size(-2)), 1), order = arange(k.size(-2)) <= i;
   return allowed.defined() ? allowed && order : order;
 }
-Tensor weights_by_ops(const Tensor& q, const Tensor& k, const Tensor& mask, const Setting& setting) {
+struct Scores {
+  Tensor scaled, allowed;
+};
+Scores scores_by_ops(const Tensor& q, const Tensor& k, const Tensor& mask, const Setting& setting) {
   Tensor scores = matmul(q * setting.scale, transpose(k));
   if (mask.defined() && mask.dtype() != boolean) scores = scores + mask;
-  const Tensor allowed = allowed_by(q, k, mask, setting.causal);
+  return {scores, allowed_by(q, k, mask, setting.causal)};
+}
+Tensor weights_by_ops(const Tensor& q, const Tensor& k, const Tensor& mask, const Setting& setting) {
+  const auto [scores, allowed] = scores_by_ops(q, k, mask, setting);
   if (!allowed.defined()) return softmax(scores);
   // Finite, so that a row of nothing else has a softmax.
   return softmax(where(allowed, scores, std::numeric_limits<float>::lowest())) * allowed.to(q.dtype());
+}
+Tensor masked_scores_by_ops(const Tensor& q, const Tensor& k, const Tensor& mask, const Setting& setting) {
+  const auto [scores, allowed] = scores_by_ops(q, k, mask, setting);
+  return allowed.defined() ? where(allowed, scores, -std::numeric_limits<double>::infinity()) : scores;
 }
 Tensor attention_by_ops(const Inputs& in, const Setting& setting) {
   Rng rng = setting.rng;
   return matmul(dropout(weights_by_ops(in.q, in.k, in.mask, setting), setting.dropout, rng), in.v);
 }
+
+// What the op is composed of, and its scores.
+template <class F, class G>
+struct ByOps {
+  F value;
+  G hidden;
+  template <class In>
+  Tensor operator()(const In& in) const {
+    return value(in);
+  }
+};
 
 struct Value {
   Tensor y, log_sums;
@@ -180,9 +211,10 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
         attention::jvp(to, s, out, sums, inputs(ts), t);
         return t;
       },
-      [s = setting](const Four& from) {
-        return attention_by_ops({from[0], from[1], from[2], from[3]}, s);
-      });
+      ByOps{[s = setting](const Four& from) {
+              return attention_by_ops({from[0], from[1], from[2], from[3]}, s);
+            },
+            [s = setting](const Four& from) { return masked_scores_by_ops(from[0], from[1], from[3], s); }});
 }
 
 Tensor self_attention(const Tensor& qkv, int64_t heads, AttentionOptions options) {
@@ -212,19 +244,22 @@ Tensor self_attention(const Tensor& qkv, int64_t heads, AttentionOptions options
         attention::jvp(inputs(from), s, heads_of(out, heads, 1, 0), sums, inputs(ts), heads_of(t, heads, 1, 0));
         return t;
       },
-      [heads, s = setting](const Pair& from) {
-        const Tensor y_heads = attention_by_ops(parts_by_ops(from[0], from[1], heads), s);
-        return reshape(transpose(y_heads, 1, 2), {from[0].size(0), from[0].size(1), from[0].size(2) / 3});
-      });
+      ByOps{[heads, s = setting](const Pair& from) {
+              const Tensor y_heads = attention_by_ops(parts_by_ops(from[0], from[1], heads), s);
+              return reshape(transpose(y_heads, 1, 2), {from[0].size(0), from[0].size(1), from[0].size(2) / 3});
+            },
+            [heads, s = setting](const Pair& from) {
+              const Inputs parts = parts_by_ops(from[0], from[1], heads);
+              return masked_scores_by_ops(parts.q, parts.k, parts.mask, s);
+            }});
 }
 
+Tensor attention_scores(const Tensor& q, const Tensor& k, const AttentionOptions& options) {
+  check_scores(q, k, options);
+  return masked_scores_by_ops(q, k, options.mask, setting_of(options, q.size(-1)));
+}
 Tensor attention_weights(const Tensor& q, const Tensor& k, const AttentionOptions& options) {
-  check_options(q, options);
-  check_pair(q, k);
-  Shape scores = broadcast(op, leading(q), leading(k));
-  scores.push_back(q.size(-2));
-  scores.push_back(k.size(-2));
-  check_mask(scores, q, options.mask);
+  check_scores(q, k, options);
   return weights_by_ops(q, k, options.mask, setting_of(options, q.size(-1)));
 }
 
