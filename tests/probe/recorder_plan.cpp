@@ -226,6 +226,26 @@ TEST_CASE("Recorder: details tell of the attention within a site") {
   CHECK(run.layers.frames.at(1).rows.at(1).second[probe::record::logit_variance] == probe::record::missing);
 }
 
+TEST_CASE("Recorder: a probe leaves running statistics as they are") {
+  const Folder folder;
+  manual_seed(6);
+  nn::Sequential net(nn::Linear(5, 4, {.dtype = f64}), nn::BatchNorm1d(4, {.dtype = f64}), nn::Tanh());
+  Recorder recorder(net, {.every = 1, .details_every = 1, .out = folder, .probe = inputs(6, 9)});
+  const auto buffers = [&] {
+    std::vector<std::vector<double>> all;
+    for (const nn::NamedTensor& each : net.named_buffers()) all.push_back(each.tensor.to_vector());
+    return all;
+  };
+  const auto before = buffers();
+  const Tensor loss = mean(square(net(inputs(7))));
+  const auto after = buffers();
+  CHECK(before != after);
+  recorder.backward(loss);
+  CHECK(buffers() == after);
+  REQUIRE(recorder.last().size() == 3);
+  CHECK(recorder.last()[1].coupled);  // so the probe was there, in training
+}
+
 TEST_CASE("Recorder: the batch axis is the module's") {
   struct TimeFirst : nn::Module {
     nn::Linear linear{5, 5, {.dtype = f64}};
