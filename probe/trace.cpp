@@ -32,6 +32,15 @@ Scan scan(const Tensor& x) {
   return scan;
 }
 
+// Undefined where it has been changed in place since.
+Tensor kept_of(Node& node, size_t k) {
+  try {
+    return node.kept_tensor(k);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 std::string text_of(const TracedOp& op) {
   return op.op + " " + to_string(op.shape) + (op.module.empty() ? "" : " in " + op.module);
 }
@@ -120,7 +129,7 @@ Tensor Trace::State::before(nn::Module& module, Tensor x) {
   const auto found = paths.find(&module);
   Call call{&module, found == paths.end() ? "" : found->second, Node::last_number, 0, {}};
   if (options.call_stacks) call.stack = call_stack();
-  if (inside.empty()) {
+  if (inside.empty() && x.defined()) {
     batch_axis = module.batch_axis();
     batch = x.dim() > 1 && batch_axis < x.dim() ? x.size(batch_axis) : -1;
     look(x, {"input", x.shape(), call.path}, call.stack);
@@ -135,6 +144,7 @@ void Trace::State::after(nn::Module& module, const Tensor&, const Tensor& y) {
   Call call = std::move(inside.back());
   inside.pop_back();
   call.end = Node::last_number;
+  if (!y.defined()) return;
   const TracedOp unrecorded{"output", y.shape(), call.path};
   const CallStack stack = call.stack;
   if (call.end > call.begin) ended.emplace(call.end, std::move(call));
@@ -159,11 +169,9 @@ void Trace::State::look(const Tensor& y, const TracedOp& unrecorded, const CallS
 void Trace::State::look_at_kept() {
   const Recording with_history(true);
   for (Node* node = Node::newest; node && node->number > step_begin; node = node->older)
-    for (size_t k = 0; k < node->kept_count(); ++k) try {
-        const Tensor kept = node->kept_tensor(k);
-        if (kept.defined() && node_of(kept)) finite.emplace(node_of(kept)->number, scan(kept).count == 0);
-      } catch (const Error&) {  // it has been changed in place since
-      }
+    for (size_t k = 0; k < node->kept_count(); ++k)
+      if (const Tensor kept = kept_of(*node, k); kept.defined() && node_of(kept))
+        finite.emplace(node_of(kept)->number, scan(kept).count == 0);
 }
 
 // The oldest of this step's nodes that lead to the bad one and may be the first whose value is not finite.
