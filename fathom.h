@@ -1,12 +1,11 @@
-// Fathom: a small deep-learning framework that shows you your gradients. This header is all of it.
+// Fathom: a small deep-learning framework that shows you your gradients. This header is all of it but
+// autograd/families.h and autograd/joint.h, with which ops of your own are written.
 #pragma once
 #include "fathom/autograd/check_grads.h"
 #include "fathom/autograd/checkpoint.h"
 #include "fathom/autograd/create.h"
-#include "fathom/autograd/families.h"
 #include "fathom/autograd/grad.h"
 #include "fathom/autograd/hooks.h"
-#include "fathom/autograd/joint.h"
 #include "fathom/autograd/ops.h"
 #include "fathom/io/batches.h"
 #include "fathom/io/mnist.h"

@@ -1,7 +1,12 @@
 #include "fathom/autograd/checkpoint.h"
 
-namespace fathom {
+#include "fathom/autograd/record.h"
+#include "fathom/autograd/slice.h"
 
+namespace fathom {
+namespace {
+
+// The nodes not newer than `number` that lead to y by way of newer ones only.
 pool::vector<Ref<Node>> inputs_of_stretch(Node& y, uint64_t number) {
   pool::vector<Node*> older;
   for (const Node* node = &y; node && node->number > number; node = node->older)
@@ -14,6 +19,69 @@ pool::vector<Ref<Node>> inputs_of_stretch(Node& y, uint64_t number) {
     for (const auto& have : out) again |= have.get() == older[i];
     if (slice.reaches(i) && !again) out.push_back(share(older[i]));
   }
+  return out;
+}
+
+struct CheckpointNode final : Node {
+  pool::vector<Ref<History>> refs;
+  std::unique_ptr<Checkpointed> f;
+  Kept x;
+  Rng then;
+
+  CheckpointNode(const Tensor& y, const pool::vector<Ref<Node>>& from, std::unique_ptr<Checkpointed> g,
+                 const Tensor& input_x, const Rng& rng)
+      : Node("checkpoint", y.shape(), y.dtype()), f(std::move(g)), x(input_x, false), then(rng) {
+    for (const auto& node : from) refs.emplace_back(node.get());
+    take_inputs(refs);
+  }
+
+  void vjp(Tensor g, Wanted wanted, Cotangents& into) override {
+    const Tensor y = run_again();
+    const pool::vector<Node*> xs = nodes(wanted);
+    pool::vector<Tensor> gs = Slice(node_of(y), xs, Slice::Beyond::cut).vjp(std::move(g));
+    for (size_t i = 0; i < xs.size(); ++i)
+      if (gs[i].defined()) into.add(*xs[i], std::move(gs[i]));
+  }
+  Tensor jvp(Wanted wanted) override {
+    const Tensor y = run_again();
+    const pool::vector<Node*> xs = nodes(wanted);
+    pool::vector<Tensor> ts;
+    for (const Node* node : xs) ts.push_back(node->flow);
+    return Slice(node_of(y), xs, Slice::Beyond::cut).jvp(ts);
+  }
+
+ private:
+  Tensor run_again() {
+    check_not_consumed();
+    const Recording on(true);
+    const Replay replay(then);
+    return (*f)(x.get(*this));
+  }
+  pool::vector<Node*> nodes(Wanted wanted) const {
+    pool::vector<Node*> out;
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (wanted[i]) out.push_back(input(i));
+    return out;
+  }
+  void give_back() override {
+    refs.clear();
+    f = {};
+    x.~Kept(), new (&x) Kept;
+  }
+};
+
+}  // namespace
+
+Tensor checkpoint_of(std::unique_ptr<Checkpointed> f, const Tensor& x) {
+  if (!recording()) return (*f)(x);
+  const Rng then = default_rng();
+  const uint64_t number = Node::last_number;
+  const Tensor y = (*f)(x);
+  Node* last = node_of(y);
+  if (!last || last->number <= number) return y;
+  const pool::vector<Ref<Node>> from = inputs_of_stretch(*last, number);
+  Tensor out = y.alias();
+  out.set_history(new CheckpointNode(y, from, std::move(f), x, then));
   return out;
 }
 

@@ -1,5 +1,7 @@
 #include "fathom/nn/residual.h"
 
+#include <cmath>
+
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/ops/arithmetic.h"
 #include "fathom/nn/init.h"

@@ -1,7 +1,6 @@
 // Residual forms that keep deep nets stable, beside Residual in containers.h, whose fixed scale may be 1 / sqrt(L).
 // Each throws Error when f changes the shape.
 #pragma once
-#include <cmath>
 #include <span>
 
 #include "fathom/nn/containers.h"

@@ -110,7 +110,7 @@ double determinant(Columns<N> m) {
   for (size_t c = 0; c < N; ++c) {
     size_t pivot = c;
     for (size_t r = c + 1; r < N; ++r)
-      if (std::abs(m[c][r]) > std::abs(m[c][pivot])) pivot = r;
+      if (__builtin_fabs(m[c][r]) > __builtin_fabs(m[c][pivot])) pivot = r;
     if (m[c][pivot] == 0) return 0;
     for (size_t k = c; k < N; ++k) std::swap(m[k][c], m[k][pivot]);
     det *= m[c][c];
@@ -133,10 +133,10 @@ Lyapunov lyapunov_of(Advance advance, std::array<double, N> x, const LyapunovOpt
   std::array<double, N> squares, logs;  // products of R_ii^2 whose logarithm is still to be taken
   double det, log_det;
   const auto take_logs = [&] {
-    for (size_t c = 0; c < N && c < k; ++c) logs[c] += std::log(squares[c]) / 2, squares[c] = 1;
-    log_det += std::log(std::abs(det)), det = 1;
+    for (size_t c = 0; c < N && c < k; ++c) logs[c] += __builtin_log(squares[c]) / 2, squares[c] = 1;
+    log_det += __builtin_log(__builtin_fabs(det)), det = 1;
   };
-  const auto in_range = [](double p) { return std::abs(p) > 1e-100 && std::abs(p) < 1e100; };
+  const auto in_range = [](double p) { return __builtin_fabs(p) > 1e-100 && __builtin_fabs(p) < 1e100; };
   const auto decompose = [&](bool counts) {  // Gram-Schmidt; the norms are apart, so that they need not be waited for
     if (counts && k == N) det *= determinant<N>(q);
     bool ranging = in_range(det);
@@ -155,7 +155,7 @@ Lyapunov lyapunov_of(Advance advance, std::array<double, N> x, const LyapunovOpt
       ranging &= in_range(squares[c]);
     }
     for (size_t c = 0; c < N && c < k; ++c) {
-      const double factor = std::sqrt(inverse[c]);
+      const double factor = __builtin_sqrt(inverse[c]);
       for (size_t r = 0; r < N; ++r) q[c][r] *= factor;
     }
     if (!ranging) take_logs();
