@@ -25,6 +25,9 @@ using TorchList = std::vector<torch::Tensor>;
 #define TORCH_RUN(...) nullptr
 #endif
 
+#define OURS(...) [](const agreement::List& x) -> fathom::Tensor { return __VA_ARGS__; }
+#define OURS_RUN(...) [](fathom::Dtype dtype) -> agreement::Results { return __VA_ARGS__; }
+
 namespace agreement {
 
 using fathom::Shape;
@@ -49,7 +52,8 @@ struct Case {
 #endif
   bool smooth = true;  // compare double gradients
 };
-extern const std::vector<Case> ops;
+extern const std::vector<Case> ops, layers;
+extern const std::vector<Case> differences;  // on purpose, each named with the reason
 
 // What a computation comes to: its tensors, each flat, each under a name.
 struct Result {
@@ -63,7 +67,7 @@ List inputs_of(const Case& c, fathom::Dtype dtype);  // leaves, without history 
 Tensor random(const Shape& shape, uint64_t seed, fathom::Dtype dtype, double low = -1, double high = 1);
 Results ours(const Case& c, fathom::Dtype dtype);
 
-// A module or a training run: its numbers by either library, in f64 or f32.
+// A module, a training run or an initialiser: its numbers by either library, in f64 or f32.
 struct Run {
   const char* name;
   Results (*ours)(fathom::Dtype dtype);
@@ -72,7 +76,7 @@ struct Run {
 #else
   std::nullptr_t torch;
 #endif
-  bool random = false;  // numbers drawn by each library: within 2 %, and not kept
+  bool only_f64 = false;
 };
 extern const std::vector<Run> modules, optimisers, initialisers;
 

@@ -27,6 +27,9 @@ void check(const char* file, const List& cases, F ours_of) {
 TEST_CASE("agreement: every op's value, gradients and double gradients") {
   check("ops.txt", ops, [](const Case& c) { return ours(c, fathom::f64); });
 }
+TEST_CASE("agreement: the ops of layers and losses") {
+  check("layers.txt", layers, [](const Case& c) { return ours(c, fathom::f64); });
+}
 TEST_CASE("agreement: every module's output and gradients") {
   check("modules.txt", modules, [](const Run& run) { return run.ours(fathom::f64); });
 }

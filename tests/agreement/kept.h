@@ -23,7 +23,7 @@ inline std::map<std::string, Results> read_kept(const std::string& path) {
 }
 
 inline void write_kept(std::ostream& out, const std::string& name, const Results& results) {
-  out.precision(15);
+  out.precision(13);
   for (const Result& result : results) {
     out << name << " | " << result.name << " |";
     for (const double number : result.numbers) out << ' ' << number;

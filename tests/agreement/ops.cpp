@@ -1,13 +1,31 @@
 // One row an op: its inputs, itself in Fathom, itself in libtorch.
-#include "fathom/autograd/ops.h"
+#include <cmath>  // INFINITY
+
 #include "fathom/autograd/create.h"
+#include "fathom/autograd/ops.h"
 #include "tests/agreement/cases.h"
 
 using namespace fathom;
 
-#define OURS(...) [](const agreement::List& x) -> Tensor { return __VA_ARGS__; }
-
 namespace agreement {
+namespace {
+
+// Far from singular.
+Tensor well(const Tensor& x) { return x + eye(3, {.dtype = x.dtype()}) * 4; }
+Tensor joined(const QR& of, int64_t d) { return concat({of.q, of.r}, d - 2); }
+Tensor changed(Tensor y, const Tensor& x) {
+  const Tensor before = y * 1;
+  y += x, y *= before, y /= x, y -= before, y *= 3;
+  return y;
+}
+#ifdef FATHOM_WITH_TORCH
+torch::Tensor well(const torch::Tensor& x) { return x + torch::eye(3, x.dtype()) * 4; }
+torch::Tensor joined(const std::tuple<torch::Tensor, torch::Tensor>& qr, int64_t d) {
+  return torch::cat({std::get<0>(qr), std::get<1>(qr)}, d - 2);
+}
+#endif
+
+}  // namespace
 
 const std::vector<Case> ops = {
     {"add", {{{2, 3}}, {{3}}}, OURS(x[0] + x[1]), TORCH(x[0] + x[1])},
@@ -42,6 +60,7 @@ const std::vector<Case> ops = {
     {"sigmoid", {{{2, 3}}}, OURS(sigmoid(x[0])), TORCH(torch::sigmoid(x[0]))},
     {"log_sigmoid", {{{2, 3}, -30, 30}}, OURS(log_sigmoid(x[0])), TORCH(torch::log_sigmoid(x[0]))},
     {"softplus", {{{2, 3}}}, OURS(softplus(x[0])), TORCH(torch::softplus(x[0]))},
+    {"step", {{{2, 3}}}, OURS(step(x[0]) * x[0]), TORCH((x[0] > 0).to(x[0].dtype()) * x[0]), false},
     {"relu", {{{2, 3}}}, OURS(relu(x[0])), TORCH(torch::relu(x[0])), false},
     {"leaky_relu", {{{2, 3}}}, OURS(leaky_relu(x[0], 0.2)), TORCH(torch::leaky_relu(x[0], 0.2)), false},
     {"elu", {{{2, 3}}}, OURS(elu(x[0], 0.7)), TORCH(torch::elu(x[0], 0.7))},
@@ -64,6 +83,7 @@ const std::vector<Case> ops = {
     {"logsumexp", {{{3, 4}, -20, 20}}, OURS(logsumexp(x[0], 1)), TORCH(torch::logsumexp(x[0], 1))},
     {"norm", {{{3, 4}}}, OURS(norm(x[0], 2, 1)), TORCH(torch::norm(x[0], 2, 1))},
     {"norm 3", {{{3, 4}}}, OURS(norm(x[0], 3, 0)), TORCH(torch::norm(x[0], 3, 0)), false},
+    {"norm inf", {{{3, 4}}}, OURS(norm(x[0], INFINITY, 1)), TORCH(torch::norm(x[0], INFINITY, 1)), false},
     {"norm 1", {{{3, 4}}}, OURS(norm(x[0], 1)), TORCH(torch::norm(x[0], 1)), false},
     {"cumsum", {{{3, 4}}}, OURS(square(cumsum(x[0], 1))), TORCH(torch::square(torch::cumsum(x[0], 1)))},
 
@@ -78,6 +98,8 @@ const std::vector<Case> ops = {
      TORCH(torch::einsum("bij,bjk->ki", {x[0], x[1]}))},
 
     {"reshape", {{{2, 6}}}, OURS(square(x[0].reshape({3, -1}))), TORCH(torch::square(x[0].reshape({3, -1})))},
+    {"flatten", {{{2, 3, 2}}}, OURS(square(flatten(x[0], 1))), TORCH(torch::square(x[0].flatten(1)))},
+    {"sum_to", {{{2, 3, 2}}}, OURS(square(sum_to(x[0], {3, 1}))), TORCH(torch::square(x[0].sum_to_size({3, 1})))},
     {"transpose", {{{2, 3, 4}}}, OURS(square(x[0].transpose(0, 2))), TORCH(torch::square(x[0].transpose(0, 2)))},
     {"permute", {{{2, 3, 4}}}, OURS(square(x[0].permute({2, 0, 1}))), TORCH(torch::square(x[0].permute({2, 0, 1})))},
     {"slice", {{{3, 7}}}, OURS(square(x[0].slice(1, 1, 6, 2))), TORCH(torch::square(x[0].slice(1, 1, 6, 2)))},
@@ -138,33 +160,42 @@ const std::vector<Case> ops = {
     {"topk", {{{2, 5}}}, OURS(square(topk(x[0], 3).values)), TORCH(torch::square(std::get<0>(torch::topk(x[0], 3))))},
     {"one_hot", {{{4}, 0, 0, 3}}, OURS(one_hot(x[0], 3)), TORCH(torch::one_hot(x[0], 3)), false},
 
-    {"softmax", {{{3, 5}, -8, 8}}, OURS(softmax(x[0], 1)), TORCH(torch::softmax(x[0], 1))},
-    {"softmax along the first axis", {{{3, 5}}}, OURS(softmax(x[0], 0)), TORCH(torch::softmax(x[0], 0))},
-    {"log_softmax", {{{3, 5}, -8, 8}}, OURS(log_softmax(x[0])), TORCH(torch::log_softmax(x[0], -1))},
-    {"cross_entropy",
-     {{{4, 3}}, {{4}, 0, 0, 3}},
-     OURS(cross_entropy(x[0], x[1])),
-     TORCH(torch::cross_entropy_loss(x[0], x[1]))},
-    {"cross_entropy, smoothed",
-     {{{4, 3}}, {{4}, 0, 0, 3}},
-     OURS(cross_entropy(x[0], x[1], 0.1)),
-     TORCH(torch::cross_entropy_loss(x[0], x[1], {}, at::Reduction::Mean, -100, 0.1))},
-    {"attention",
-     {{{2, 3, 4}}, {{2, 5, 4}}, {{2, 5, 3}}},
-     OURS(scaled_dot_product_attention(x[0], x[1], x[2])),
-     TORCH(torch::matmul(torch::softmax(torch::matmul(x[0], x[1].transpose(1, 2)) / 2, -1), x[2]))},
-    {"attention, causal, with a mask and a scale",
-     {{{5, 4}}, {{5, 4}}, {{5, 3}}, {{5, 5}}},
-     OURS(scaled_dot_product_attention(x[0], x[1], x[2], {.mask = x[3], .causal = true, .scale = 0.7})),
-     TORCH(torch::matmul(
-         torch::softmax(
-             torch::matmul(x[0], x[1].t()) * 0.7 + x[3] + torch::full({5, 5}, -INFINITY, x[0].dtype()).triu(1), -1),
-         x[2]))},
-    {"layer_norm",
-     {{{3, 5}}, {{5}}, {{5}}},
-     OURS(layer_norm(x[0], x[1], x[2])),
-     TORCH(torch::layer_norm(x[0], {5}, x[1], x[2]))},
-    {"mse_loss", {{{3, 5}}, {{3, 5}}}, OURS(mse_loss(x[0], x[1])), TORCH(torch::mse_loss(x[0], x[1]))},
+    {"solve", {{{2, 3, 3}}, {{3, 2}}}, OURS(solve(well(x[0]), x[1])), TORCH(at::linalg_solve(well(x[0]), x[1]))},
+    {"solve for a vector", {{{3, 3}}, {{3}}}, OURS(solve(well(x[0]), x[1])), TORCH(at::linalg_solve(well(x[0]), x[1]))},
+    {"inverse", {{{2, 3, 3}}}, OURS(inverse(well(x[0]))), TORCH(at::linalg_inv(well(x[0])))},
+    {"slogdet",
+     {{{2, 3, 3}}},
+     OURS(slogdet(-well(x[0])).logabsdet* slogdet(-well(x[0])).sign),
+     TORCH(std::get<1>(at::linalg_slogdet(-well(x[0]))) * std::get<0>(at::linalg_slogdet(-well(x[0]))))},
+    {"qr, tall", {{{4, 2}}}, OURS(joined(qr(x[0]), 0)), TORCH(joined(at::linalg_qr(x[0]), 0))},
+    {"qr, square", {{{2, 3, 3}}}, OURS(joined(qr(x[0]), 0)), TORCH(joined(at::linalg_qr(x[0]), 0))},
+    {"qr, wide", {{{2, 4}}}, OURS(joined(qr(x[0]), 1)), TORCH(joined(at::linalg_qr(x[0]), 1))},
+    {"matrix_exp", {{{2, 3, 3}}}, OURS(matrix_exp(x[0])), TORCH(at::linalg_matrix_exp(x[0]))},
+
+    {"comparisons",
+     {{{4, 3}, 0, 3}},
+     OURS(where((x[0] < 2 && !(x[0] <= 1)) || x[0] > 2.5, x[0], where(x[0] >= 0.5, 1, -x[0]))),
+     TORCH(torch::where(((x[0] < 2).logical_and((x[0] <= 1).logical_not())).logical_or(x[0] > 2.5), x[0],
+                        torch::where(x[0] >= 0.5, torch::ones_like(x[0]), -x[0])))},
+    {"comparisons of tensors",
+     {{{4, 3}, 0, 0, 3}, {{3}, 0, 0, 3}},
+     OURS(stack({(x[0] == x[1]).to(i64), (x[0] != x[1]).to(i64), (x[0] < x[1]).to(i64), (x[0] >= x[1]).to(i64)})),
+     TORCH(torch::stack({x[0] == x[1], x[0] != x[1], x[0] < x[1], x[0] >= x[1]}).to(torch::kInt64)),
+     false},
+    {"any and all",
+     {{{4, 3}, 0, 0, 2}},
+     OURS(stack({any(x[0], 1).to(i64), all(x[0], 1).to(i64)})),
+     TORCH(torch::stack({x[0].any(1), x[0].all(1)}).to(torch::kInt64)),
+     false},
+    {"isnan and isfinite",
+     {{{4, 3}}},
+     OURS(stack({isnan(log(x[0])).to(i64), isfinite(1 / relu(x[0])).to(i64)})),
+     TORCH(torch::stack({torch::isnan(torch::log(x[0])), torch::isfinite(1 / torch::relu(x[0]))}).to(torch::kInt64)),
+     false},
+    {"in place",
+     {{{2, 3}}, {{3}, 0.5, 2}},
+     OURS(changed(x[0] * 1, x[1])),
+     TORCH((x[0] * 1).add_(x[1]).mul_(x[0]).div_(x[1]).sub_(x[0]).mul_(3))},
 };
 
 }  // namespace agreement
