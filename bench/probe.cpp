@@ -2,6 +2,7 @@
 #include <benchmark/benchmark.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "fathom/fathom.h"
@@ -55,19 +56,20 @@ void products_case(benchmark::State& state, bool with_bound) {
   for (auto _ : state) benchmark::DoNotOptimize(probe::products_along(xs, options));
 }
 
-// deep_mlp_w64_b32_d16_adam of train_step, its layers tanh(linear) as one site each.
+// Layers tanh(linear), each one site, and a last linear one: of width 64, batch 32 and depth 16
+// deep_mlp_w64_b32_d16_adam of train_step.
 struct Deep {
-  nn::Sequential net;
-  optim::Adam opt;
-  Tensor x = randn({32, 64}), labels = randint(0, 10, {32});
+  int64_t width, batch, depth;
+  nn::Sequential net = layers();
+  optim::Adam opt{net.parameters(), {.lr = 1e-3}};
+  Tensor x = randn({batch, width}), labels = randint(0, 10, {batch});
 
-  static nn::Sequential layers() {
-    nn::Sequential net;
-    for (int i = 0; i < 17; ++i) net.push_back(nn::Sequential(nn::Linear(64, 64), nn::Tanh()));
-    net.push_back(nn::Linear(64, 10));
-    return net;
+  nn::Sequential layers() const {
+    nn::Sequential made;
+    for (int64_t i = 0; i < depth; ++i) made.push_back(nn::Sequential(nn::Linear(width, width), nn::Tanh()));
+    made.push_back(nn::Linear(width, 10));
+    return made;
   }
-  Deep() : net(layers()), opt(net.parameters(), {.lr = 1e-3}) {}
   template <class Backward>
   void step(Backward backward) {
     const Tensor loss = nn::cross_entropy(net(x), labels);
@@ -77,26 +79,28 @@ struct Deep {
   }
 };
 
-// The same step without a recorder, with one that has nothing to do, and with measurements at every step.
-void add_recorder_cases() {
-  const auto add = [](const char* name, bool recorded, probe::RecorderOptions options) {
-    benchmark::RegisterBenchmark(name, [=](benchmark::State& state) {
-      Deep deep;
-      if (!recorded) {
-        for (auto _ : state) deep.step([](const Tensor& loss) { loss.backward(); });
-        return;
-      }
-      probe::Recorder recorder(deep.net, options);
-      for (auto _ : state) deep.step([&](const Tensor& loss) { recorder.backward(loss); });
+// A step without a recorder, with one that has nothing to do, and with what is measured of all layers at every step or
+// at every tenth.
+void add_recorder_cases(const std::string& net, int64_t width, int64_t batch, int64_t depth) {
+  const auto add = [&](const std::string& name, bool recorded, probe::RecorderOptions options) {
+    options.out = (std::filesystem::temp_directory_path() / "fathom_bench_probe").string();
+    options.sites = "*";
+    benchmark::RegisterBenchmark((net + name).c_str(), [=](benchmark::State& state) {
+      Deep deep{width, batch, depth};
+      std::optional<probe::Recorder> recorder;
+      if (recorded) recorder.emplace(deep.net, options);
+      for (auto _ : state)
+        deep.step([&](const Tensor& loss) { recorder ? recorder->backward(loss) : loss.backward(); });
     })->Unit(benchmark::kMicrosecond);
   };
-  const std::string out = (std::filesystem::temp_directory_path() / "fathom_bench_probe").string();
-  add("deep_mlp_w64_b32_d16", false, {});
-  add("deep_mlp_w64_b32_d16_nothing_due", true, {.every = 0, .out = out, .grad_norm = false});
-  add("deep_mlp_w64_b32_d16_sigma_max", true,
-      {.every = 1, .out = out, .sites = "*", .power_steps = 1, .grad_norm = false});
-  add("deep_mlp_w64_b32_d16_every_tenth", true,
-      {.every = 10, .out = out, .sites = "*", .power_steps = 1, .grad_norm = false});
+  add("", false, {});
+  add("_nothing_due", true, {.every = 0, .grad_norm = false});
+  add("_norms", true, {.every = 0, .gains_every = 1, .parameters_every = 1});
+  for (int64_t samples : {batch, int64_t{8}})
+    for (int64_t every : {1, 10})
+      add("_sigma_max_of_" + std::to_string(samples) + (every == 1 ? "" : "_every_10"), true,
+          {.every = every, .samples = samples, .frobenius = false, .grad_norm = false});
+  add("", false, {});
 }
 
 }  // namespace
@@ -107,7 +111,8 @@ int main(int argc, char** argv) {
   add_layer_case("sigma_max", [](const probe::Jacobian& j) { return j.sigma_max({.tolerance = 1e-3}); });
   add_layer_case("spectrum", [](const probe::Jacobian& j) { return j.spectrum(); });
   add_layer_case("frobenius", [](const probe::Jacobian& j) { return j.frobenius(); });
-  add_recorder_cases();
+  add_recorder_cases("deep_mlp_w64_b32_d16", 64, 32, 17);
+  add_recorder_cases("mlp_w512_b128_d8", 512, 128, 8);
 
   benchmark::RegisterBenchmark("lyapunov_map_3", map_case)->Unit(benchmark::kMicrosecond);
   for (bool with_bound : {false, true})

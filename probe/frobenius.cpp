@@ -22,13 +22,10 @@ double extreme(double m, double chance, bool below) {
 }  // namespace
 
 std::optional<std::vector<double>> Jacobian::norms_by_formula() const {
-  const std::optional<Factors> known = factors();
+  const Factors* known = factors();
   if (!known) return {};
-  const auto& [after, weight, before] = *known;
-  if (!weight.defined()) {
-    if (!after.defined()) return {};
-    return norms_of(after, axis_);
-  }
+  const Tensor &after = known->after, &before = known->before, weight = known->weight();
+  if (!weight.defined()) return norms_of(after, axis_);
   std::vector<double> sums(size_t(batch_), 0.0);
   if (axis_ >= 0 && axis_ == x_shape_.rank - 1) return {};  // samples lie across the rows
   const int64_t out = weight.shape()[0], in = weight.shape()[1], rows = in ? x_shape_.numel() / in : 0;
@@ -37,28 +34,26 @@ std::optional<std::vector<double>> Jacobian::norms_by_formula() const {
   visit_floating("Jacobian", weight.dtype(), [&]<class T>(T) {
     const T *w = weight.data<T>(), *a = after.defined() ? after.data<T>() : nullptr,
             *b = before.defined() ? before.data<T>() : nullptr;
-    std::vector<double> norms(size_t(b ? rows * out : out));  // squares of W's rows, times before
+    // Squares of the norms of W's rows, of W diag(before)'s for each row of numbers.
+    const int64_t sets = b ? rows : 1;
+    pool::vector<T> norms(size_t(sets * out));
     if (b) {
-      std::vector<double> ww(size_t(out * in)), bb(size_t(rows * in));
-      for (size_t k = 0; k < ww.size(); ++k) ww[k] = double(w[k]) * double(w[k]);
-      for (size_t k = 0; k < bb.size(); ++k) bb[k] = double(b[k]) * double(b[k]);
-      kernel::gemm<double>(rows, out, in, {bb.data(), in}, {ww.data(), in, true}, norms.data());
+      pool::vector<T> ww(size_t(out * in)), bb(size_t(rows * in));
+      for (size_t k = 0; k < ww.size(); ++k) ww[k] = w[k] * w[k];
+      for (size_t k = 0; k < bb.size(); ++k) bb[k] = b[k] * b[k];
+      kernel::gemm<T>(rows, out, in, {bb.data(), in}, {ww.data(), in, true}, norms.data());
     } else {
-      for (int64_t o = 0; o < out; ++o) norms[size_t(o)] = kernel::sum_of_squares(w + o * in, in);
+      for (int64_t o = 0; o < out; ++o) norms[size_t(o)] = T(kernel::sum_of_squares(w + o * in, in));
     }
     for (int64_t r = 0; r < rows; ++r) {
-      const double* n = norms.data() + (b ? r * out : 0);
-      double sum = 0;
-      if (a)
-#pragma omp simd reduction(+ : sum)
-        for (int64_t o = 0; o < out; ++o) sum += double(a[r * out + o]) * double(a[r * out + o]) * n[o];
-      else
-        for (int64_t o = 0; o < out; ++o) sum += n[o];
-      sums[size_t(r / inner % batch_)] += sum;
+      const T* n = norms.data() + (b ? r * out : 0);
+      sums[size_t(r / inner % batch_)] +=
+          a ? kernel::sum_of(a + r * out, n, out, [](auto x, auto norm) { return x * x * norm; }) : kernel::sum(n, out);
     }
   });
+  const double least = x_dtype_ == f64 ? 1e-250 : 1e-25;
   for (double& s : sums) {
-    if (!(s > 1e-250 && s < 1e250)) return {};  // out of range, or not finite
+    if (!(s > least && s < 1 / least)) return {};  // out of range, or not finite
     s = std::sqrt(s);
   }
   return sums;

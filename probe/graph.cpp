@@ -101,7 +101,8 @@ std::string to_dot(const Tensor& y, const GraphOptions& options) {
   for (const Node* node : nodes) {
     const size_t id = number_of[node] = number_of.size();
     const auto name = names.find(node);
-    const std::string label = (name == names.end() ? node->name : name->second) + ("\n" + to_string(node->shape));
+    const std::string label =
+        std::string(name == names.end() ? node->name : name->second) + "\n" + to_string(node->shape);
     dot += "  n" + std::to_string(id) + " [label=" + quoted(label) +
            (node->is_leaf() ? " shape=box style=filled fillcolor=\"#eef2f6\"" : " shape=ellipse") + "];\n";
   }

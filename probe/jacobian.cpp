@@ -4,6 +4,7 @@
 
 #include "fathom/autograd/recording.h"
 #include "fathom/probe/samples.h"
+#include "fathom/tensor/kernels/gemm.h"
 
 namespace fathom::probe {
 namespace {
@@ -63,6 +64,12 @@ Jacobian::Jacobian(Slice slice, JacobianOptions options)
   coupled_ = no_common_axis || (axis_ >= 0 && (options.samples == Samples::coupled ||
                                                (options.samples == Samples::tested && some_sample_reaches_another())));
   if (coupled_) axis_ = -1;
+  if (options.leading < 0)
+    throw Error("Jacobian: the leading samples are " + std::to_string(options.leading) + ", at least 0 are needed");
+  if (batched() && options.leading && options.leading < x_shape_[axis_]) {
+    x_shape_[axis_] = y_shape_[axis_] = options.leading;
+    factors_sought_ = false;  // the test may have found those of all samples
+  }
   const Layout in(x_shape_, axis_), out(y_shape_, axis_);
   batch_ = in.batch;
   inputs_ = in.size();
@@ -87,49 +94,105 @@ Shape Jacobian::per_sample(std::initializer_list<int64_t> sizes) const {
   return shape;
 }
 
+Tensor Jacobian::leading_of(const Tensor& all) const {
+  return batched() && all.shape()[axis_] > x_shape_[axis_] ? kernel::clone(all.slice(axis_, 0, x_shape_[axis_])) : all;
+}
+Tensor Jacobian::with_the_rest(const Tensor& leading, const Shape& all) const {
+  if (leading.shape() == all) return leading.alias();
+  Tensor whole = kernel::full(all, 0, leading.dtype());
+  kernel::copy(leading, whole.slice(axis_, 0, leading.shape()[axis_]));
+  return whole;
+}
+
 Tensor Jacobian::apply(const Tensor& v) const {
   check_direction("apply", v, x_shape_, x_dtype_);
   const NoGrad off;
-  Tensor y = slice_.jvp(v.alias());
-  return y.defined() ? y : kernel::full(y_shape_, 0, y_dtype_);
+  if (const Factors* known = factors()) return known->times(v, false);
+  const Tensor y = slice_.jvp(with_the_rest(v, slice_.x(0).shape));
+  return y.defined() ? leading_of(y) : kernel::full(y_shape_, 0, y_dtype_);
 }
 
 Tensor Jacobian::apply_transposed(const Tensor& u) const {
   check_direction("apply_transposed", u, y_shape_, y_dtype_);
   const NoGrad off;
-  Tensor g = slice_.vjp(u.alias())[0];
-  return g.defined() ? g : kernel::full(x_shape_, 0, x_dtype_);
+  if (const Factors* known = factors()) return known->times(u, true);
+  const Tensor g = slice_.vjp(with_the_rest(u, slice_.y()->shape))[0];
+  return g.defined() ? leading_of(g) : kernel::full(x_shape_, 0, x_dtype_);
 }
 
-std::optional<Jacobian::Factors> Jacobian::factors() const {
+Tensor Jacobian::Factors::weight() const { return layer ? contiguous_of(layer->kept_tensor(1)) : Tensor(); }
+
+// J v, or J^T v.
+Tensor Jacobian::Factors::times(const Tensor& v, bool transposed) const {
+  const Tensor &first = transposed ? after : before, &last = transposed ? before : after, w = weight();
+  Tensor x = contiguous_of(v);
+  visit_floating("Jacobian", x.dtype(), [&]<class T>(T) {
+    const auto multiply = [](const Tensor& factor, const Tensor& from, const Tensor& to) {
+      const T *a = factor.data<T>(), *b = from.data<T>();
+      T* c = to.data<T>();
+#pragma GCC ivdep
+      for (int64_t k = 0, n = to.numel(); k < n; ++k) c[k] = a[k] * b[k];
+    };
+    if (first.defined()) {
+      const Tensor y(x.shape(), x.dtype());
+      multiply(first, x, y);
+      x = y;
+    }
+    if (w.defined()) {
+      const int64_t in = w.shape()[transposed ? 0 : 1], out = w.shape()[transposed ? 1 : 0];
+      Shape shape = x.shape();
+      shape[shape.rank - 1] = out;
+      const Tensor y(shape, x.dtype());
+      const int64_t rows = out ? y.numel() / out : 0;
+      kernel::gemm<T>(rows, out, in, {x.data<T>(), in}, {w.data<T>(), w.shape()[1], !transposed}, y.data<T>());
+      x = y;
+    }
+    if (last.defined()) {
+      const Tensor y = x.is_same(v) ? Tensor(x.shape(), x.dtype()) : x;
+      multiply(last, x, y);
+      x = y;
+    }
+  });
+  return x;
+}
+
+const Jacobian::Factors* Jacobian::factors() const {
+  if (!std::exchange(factors_sought_, true)) factors_ = find_factors();
+  return factors_ ? &*factors_ : nullptr;
+}
+
+std::optional<Jacobian::Factors> Jacobian::find_factors() const {
   Node* layer = nullptr;
-  bool fits = true;
+  bool fits = x_dtype_ == y_dtype_ && slice_.y() != &slice_.x(0);
   slice_.each_edge([&](Node& from, Node& to, size_t i) {
+    fits &= to.dtype == x_dtype_;
     const bool elementwise = is_elementwise(to) && from.shape == to.shape;
     const bool dense = !elementwise && !layer && i == 0 && std::string_view(to.name) == "linear";
     fits &= elementwise || dense;  // a weight on the way is a second edge of its layer, and fits neither
     if (dense) layer = &to;
   });
   if (!fits) return {};
-  const auto diagonal = [](Node* y, Node* x) {
+  const auto diagonal = [&](Node* y, Node* x) {
     if (y == x) return Tensor();
     const NoGrad off;
-    return contiguous_of(Slice(y, std::span<Node* const>(&x, 1)).jvp(kernel::full(x->shape, 1, x->dtype)));
+    const Slice between(y, std::span<Node* const>(&x, 1));
+    return contiguous_of(leading_of(between.jvp(kernel::full(x->shape, 1, x->dtype))));
   };
   Node *y = const_cast<Node*>(slice_.y()), *x = const_cast<Node*>(&slice_.x(0));
-  if (!layer) return Factors{diagonal(y, x), {}, {}};
+  if (!layer) return Factors{diagonal(y, x), {}, nullptr};
   Node* const ends[] = {layer, x};
   if (layer != y && Slice(y, ends, Slice::Beyond::cut).reaches(1)) return {};  // a way around it
-  return Factors{diagonal(y, layer), contiguous_of(layer->kept_tensor(1)), diagonal(layer->input(0), x)};
+  return Factors{diagonal(y, layer), diagonal(layer->input(0), x), layer};
 }
 
 Tensor Jacobian::matrix() const {
   Tensor matrix(per_sample({outputs_, inputs_}), y_dtype_);
-  const std::optional<Factors> known = factors();
-  if (known && known->weight.defined() && known->weight.shape() == Shape{outputs_, inputs_}) {
+  const Factors* known = factors();
+  const Tensor weight = known ? known->weight() : Tensor();
+  if (weight.defined() && weight.shape() == Shape{outputs_, inputs_}) {
     visit_floating("Jacobian", y_dtype_, [&]<class T>(T) {
       const T *after = known->after.defined() ? known->after.data<T>() : nullptr,
-              *before = known->before.defined() ? known->before.data<T>() : nullptr, *w = known->weight.data<T>();
+              *before = known->before.defined() ? known->before.data<T>() : nullptr, *w = weight.data<T>();
       T* to = matrix.data<T>();
       for (int64_t i = 0; i < batch_; ++i)
         for (int64_t o = 0; o < outputs_; ++o) {

@@ -1,11 +1,12 @@
 // The Jacobian dy/dx as a linear operator, read off what was recorded between x and y; nothing is executed again.
 //   1. It keeps the nodes of the tape between x and y: both tensors may go, backward() of that stretch must come later.
 //   2. Along the batch axis the Jacobian is block-diagonal: one block a sample, and every product works on all blocks
-//   at
-//      once. That no sample reaches another is tested once, with a random cotangent on the first and on the last
+//      at once. That no sample reaches another is tested once, with a random cotangent on the first and on the last
 //      sample. Where they do (BatchNorm in training), or x and y share no batch axis, it is one whole Jacobian:
 //      `coupled`.
-//   3. Nothing is recorded, and the default random numbers are left alone.
+//   3. Where one linear layer and elementwise ops lie between, the numbers of the Jacobian's factors are known, and
+//      products are made of them, without the tape.
+//   4. Nothing is recorded, and the default random numbers are left alone.
 #pragma once
 #include <optional>
 
@@ -24,7 +25,8 @@ enum class Samples {
 struct JacobianOptions {
   int64_t batch_axis = 0;  // of x and of y; -1: there is none. A rank-1 x has none
   Samples samples = Samples::tested;
-  uint64_t seed = 0;  // of the directions drawn here
+  int64_t leading = 0;  // of the samples, from the first on, only so many; 0: all. Not where they reach each other
+  uint64_t seed = 0;    // of the directions drawn here
 };
 
 enum class SigmaMethod {
@@ -66,11 +68,13 @@ class Jacobian {
   Jacobian(Node* y, Node* x, JacobianOptions options = {});
   explicit Jacobian(Slice slice, JacobianOptions options = {});  // of its y by its first x
 
-  bool coupled() const { return coupled_; }     // one Jacobian, though there is a batch
-  bool batched() const { return axis_ >= 0; }   // one Jacobian a sample
-  int64_t batch() const { return batch_; }      // 1 where there is none
-  int64_t inputs() const { return inputs_; }    // of one sample
-  int64_t outputs() const { return outputs_; }  // of one sample
+  bool coupled() const { return coupled_; }          // one Jacobian, though there is a batch
+  bool batched() const { return axis_ >= 0; }        // one Jacobian a sample
+  int64_t batch() const { return batch_; }           // 1 where there is none
+  int64_t inputs() const { return inputs_; }         // of one sample
+  int64_t outputs() const { return outputs_; }       // of one sample
+  const Shape& x_shape() const { return x_shape_; }  // of a direction: x's, with the leading samples alone
+  const Shape& y_shape() const { return y_shape_; }
 
   // J v, of y's shape, for v of x's; J^T u the other way.
   Tensor apply(const Tensor& v) const;
@@ -95,11 +99,15 @@ class Jacobian {
 
  private:
   // J = diag(after) W diag(before) for each row of numbers along the last axis: what lies between x and y is one linear
-  // layer and elementwise ops. An undefined factor is 1.
+  // layer, or none, and elementwise ops. An undefined factor is 1.
   struct Factors {
-    Tensor after, weight, before;
+    Tensor after, before;
+    Node* layer;  // null: none
+    Tensor weight() const;
+    Tensor times(const Tensor& v, bool transposed) const;
   };
-  std::optional<Factors> factors() const;
+  std::optional<Factors> find_factors() const;
+  const Factors* factors() const;                               // null: not known; found once
   std::optional<std::vector<double>> norms_by_formula() const;  // Frobenius norms
   Sigma sigma_of_diagonal(const Tensor& diagonal) const;
   Sigma sigma_by_power(const SigmaOptions& options) const;
@@ -111,6 +119,8 @@ class Jacobian {
 
   bool some_sample_reaches_another();
   Shape per_sample(std::initializer_list<int64_t> sizes) const;  // with the batch before them, where there is one
+  Tensor leading_of(const Tensor& all) const;
+  Tensor with_the_rest(const Tensor& leading, const Shape& all) const;  // zeros
 
   Slice slice_;
   Shape y_shape_, x_shape_;
@@ -119,6 +129,8 @@ class Jacobian {
   bool coupled_ = false;
   int64_t batch_ = 1, inputs_ = 0, outputs_ = 0;
   mutable Rng rng_;
+  mutable bool factors_sought_ = false;
+  mutable std::optional<Factors> factors_;
 };
 
 }  // namespace fathom::probe

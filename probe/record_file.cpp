@@ -27,12 +27,11 @@ RecordFile::~RecordFile() {
   if (file_ >= 0) ::close(file_);
 }
 
-void RecordFile::append(std::string line) {
-  line += '\n';
-  for (size_t done = 0; done < line.size();) {
-    const ssize_t n = ::write(file_, line.data() + done, line.size() - done);
+void RecordFile::append(std::string_view lines) {
+  while (!lines.empty()) {
+    const ssize_t n = ::write(file_, lines.data(), lines.size());
     if (n < 0 && errno != EINTR) fail();
-    if (n > 0) done += size_t(n);
+    if (n > 0) lines.remove_prefix(size_t(n));
   }
 }
 

@@ -1,6 +1,7 @@
 // A file of lines to which whole lines are appended. Internal to the recorder.
 #pragma once
 #include <string>
+#include <string_view>
 
 namespace fathom::probe {
 
@@ -13,8 +14,8 @@ class RecordFile {
   RecordFile(const RecordFile&) = delete;
   RecordFile& operator=(const RecordFile&) = delete;
 
-  // The line and its end, by one write. Throws Error when that fails.
-  void append(std::string line);
+  // Whole lines, by one write. Throws Error when that fails.
+  void append(std::string_view lines);
   const std::string& path() const { return path_; }
 
  private:

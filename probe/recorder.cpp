@@ -2,10 +2,8 @@
 
 #include <exception>  // uncaught_exceptions
 
-#include "fathom/probe/recorder/json_line.h"
 #include "fathom/probe/recorder/state.h"
 #include "fathom/probe/report.h"
-#include "fathom/probe/sharpness.h"
 #include "fathom/probe/sites.h"
 
 namespace fathom::probe {
@@ -17,7 +15,9 @@ Recorder::State::State(nn::Module& n, RecorderOptions o)
       batch_axis(n.batch_axis()),
       exceptions(std::uncaught_exceptions()) {
   for (const nn::NamedModule& site : sites_of(n, options.sites)) {
-    sites[site.module].path = site.name;
+    State::Site& watched = sites[site.module];
+    watched.path = site.name;
+    watched.weights = site.module->parameters();
     paths.push_back(site.name);
   }
   parameters = n.named_parameters();
@@ -42,16 +42,16 @@ Recorder::Recorder(nn::Module& net, RecorderOptions options) {
   if (options.name.empty()) throw Error("Recorder: the run has no name");
   state_ = std::make_shared<State>(net, std::move(options));
   state_->write_run();
+  state_->write();
   add_member<nn::Observer>(nn::observer, *state_);
   add_member<optim::StepObserver>(optim::observer, *state_);
 }
 
 Recorder::~Recorder() {
-  if (state_->open && std::uncaught_exceptions() <= state_->exceptions) {
-    try {
-      finish();
-    } catch (const Error&) {  // a destructor cannot tell
-    }
+  try {
+    if (state_->open && std::uncaught_exceptions() <= state_->exceptions) finish();
+    state_->write();
+  } catch (const Error&) {  // a destructor cannot tell
   }
   state_->open = false;
   remove_member<nn::Observer>(nn::observer, *state_);
@@ -104,6 +104,7 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   }
   s.waiting = {s.steps, s.loss};
   if (s.options.grad_norm) s.write_step(s.grad_norm());
+  s.write();
   struct Next {  // also after an alarm that stops
     int64_t& steps;
     ~Next() { ++steps; }
@@ -116,7 +117,9 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
 
 void Recorder::step(double grad_norm) {
   const Stopwatch watch(state_->measuring);
-  if (state_->open) state_->write_step(grad_norm);
+  if (!state_->open) return;
+  state_->write_step(grad_norm);
+  state_->write();
 }
 
 double Recorder::sharpness(const Tensor& loss, double lr) {
@@ -128,13 +131,8 @@ double Recorder::sharpness(const Tensor& loss, double lr) {
   Sharpness found = probe::sharpness(loss, parameters, {.start = std::move(s.sharpest)});
   s.sharpest = std::move(found.direction);
   if (!s.open) return found.value;
-  JsonLine line("sharpness");
-  line.add("run", s.options.name);
-  line.add("step", s.steps);
-  line.add("sharpness", found.value);
-  line.add("residual", found.residual);
-  line.add("edge", 2 / lr);
-  s.write(line.take());
+  s.write_sharpness(found, lr);
+  s.write();
   return found.value;
 }
 
@@ -143,11 +141,13 @@ void Recorder::finish(RecorderEnd end) {
   if (!s.open) return;
   s.write_step({});
   s.write_end(end);
+  s.write();
   s.open = false;
 }
 
 void Recorder::report(const std::string& page_path) {
   state_->write_step({});
+  state_->write();
   write_report(path(), page_path);
 }
 

@@ -50,7 +50,8 @@ struct RecorderOptions {
   // How.
   int64_t power_steps = 1;  // of the power iteration, from where the last measurement ended
   int64_t cold_steps = 10;  // the first time
-  int64_t probes = 1;       // random directions a sample, for Frobenius norms that no formula gives
+  bool frobenius = true;    // measure Frobenius norms too
+  int64_t probes = 1;       // random directions a sample, for those that no formula gives
   bool grad_norm = true;    // sum up the gradients' norm at every step; false: `step(norm)` tells it
   Alarms alarms = {};
 };
@@ -61,12 +62,12 @@ struct SiteMeasure {
   int64_t call = 0;           // of this module, in the step
   bool has_jacobian = false;  // its input is floating and leads to its output; else the next six are not there
   bool coupled = false;       // samples reach each other: sigma and frobenius are the whole batch's
-  double sigma_max = 0, sigma_median = 0, sigma_min = 0;      // of the samples' largest singular values: lower bounds
-  double residual = 0;                                        // the largest of the samples' (see probe::Sigma)
-  double frobenius = 0;                                       // root mean square over the samples
-  double grad_in = std::numeric_limits<double>::quiet_NaN();  // |dloss / d input|
-  double grad_out = 0;                                        // |dloss / d output|
-  double gain = std::numeric_limits<double>::quiet_NaN();     // grad_in / grad_out
+  double sigma_max = 0, sigma_median = 0, sigma_min = 0;        // of the samples' largest singular values: lower bounds
+  double residual = 0;                                          // the largest of the samples' (see probe::Sigma)
+  double frobenius = std::numeric_limits<double>::quiet_NaN();  // root mean square over the samples
+  double grad_in = std::numeric_limits<double>::quiet_NaN();    // |dloss / d input|
+  double grad_out = 0;                                          // |dloss / d output|
+  double gain = std::numeric_limits<double>::quiet_NaN();       // grad_in / grad_out
   double weight_norm = 0;
   double activation_rms = 0;  // of the output
 

@@ -22,8 +22,7 @@ Sigma Jacobian::sigma_max(const SigmaOptions& options) const {
     refuse("chance is " + std::to_string(options.chance) + ", not between 0 and 1");
   if (options.start.defined()) check_direction("sigma_max", options.start, x_shape_, x_dtype_);
   Sigma result;
-  const std::optional<Factors> known = factors();
-  if (known && !known->weight.defined() && known->after.defined()) {
+  if (const Factors* known = factors(); known && !known->layer) {
     result = sigma_of_diagonal(known->after);
   } else {
     const bool power =
@@ -46,9 +45,13 @@ Tensor Jacobian::start_of(const SigmaOptions& options, double& part) const {
   // Of 1 or 2 numbers a shifted random direction is not most likely near its middle, and a start is worth nothing.
   if (!options.start.defined() || (noisy && inputs_ < 3)) return draw_all();
 
-  Tensor v = kernel::clone(options.start);
+  Tensor v = contiguous_of(options.start);
+  const double rounding = x_dtype_ == f64 ? 1e-15 : 1e-6;
   const auto normalise = [&] {
     std::vector<double> norms = norms_of(v, axis_);
+    const auto is_one = [&](double norm) { return std::abs(norm - 1) < rounding; };
+    if (std::all_of(norms.begin(), norms.end(), is_one)) return;
+    if (v.is_same(options.start)) v = kernel::clone(v);
     for (size_t i = 0; i < norms.size(); ++i)
       if (!(norms[i] > 0 && std::isfinite(norms[i]))) {
         draw_direction(v, axis_, int64_t(i), rng_);
@@ -60,6 +63,7 @@ Tensor Jacobian::start_of(const SigmaOptions& options, double& part) const {
   part = 0;
   if (!noisy) return v;
   const Tensor random = draw_all();
+  if (v.is_same(options.start)) v = kernel::clone(v);
   visit_floating("Jacobian", x_dtype_, [&]<class T>(T) {
     T *to = v.data<T>(), *from = random.data<T>();
     for (int64_t k = 0, n = v.numel(); k < n; ++k) to[k] += T(options.noise) * from[k];
@@ -113,6 +117,27 @@ Sigma Jacobian::sigma_of_diagonal(const Tensor& diagonal) const {
   return result;
 }
 
+namespace {
+
+std::vector<double> or_one(std::vector<double> divisors) {
+  for (double& d : divisors)
+    if (!(d > 0 && std::isfinite(d))) d = 1;
+  return divisors;
+}
+
+// The norm of each sample's difference. Requires: of usual size.
+std::vector<double> distances(const Tensor& x, const Tensor& y, int axis) {
+  const Layout layout(x.shape(), axis);
+  std::vector<double> found(size_t(layout.batch));
+  visit_floating("Jacobian", x.dtype(), [&]<class T>(T) {
+    layout.sums(x.data<T>(), y.data<T>(), found.data(), [](auto a, auto b) { return (a - b) * (a - b); });
+  });
+  for (double& sum : found) sum = std::sqrt(sum);
+  return found;
+}
+
+}  // namespace
+
 Sigma Jacobian::sigma_by_power(const SigmaOptions& options) const {
   double part;
   Tensor v = start_of(options, part);
@@ -122,51 +147,42 @@ Sigma Jacobian::sigma_by_power(const SigmaOptions& options) const {
   result.method = "power", result.bound = "none";
   for (bool done = inputs_ == 0 || outputs_ == 0; !done;) {
     Tensor u = apply(v);
-    if (!u.owned()) u = kernel::clone(u);
-    std::vector<double> stretch = norms_of(u, axis_), divisors = stretch;
-    for (double& d : divisors)
-      if (!(d > 0 && std::isfinite(d))) d = 1;
-    divide_samples(u, axis_, divisors);
+    std::vector<double> stretch = norms_of(u, axis_);
+    const bool in_range = std::all_of(stretch.begin(), stretch.end(), [](double s) { return s > 1e-12 && s < 1e12; });
+    if (!in_range) {  // else its own length may stay
+      if (!u.owned()) u = kernel::clone(u);
+      divide_samples(u, axis_, or_one(stretch));
+    }
     Tensor w = apply_transposed(u);
-    if (!w.owned()) w = kernel::clone(w);
-    std::vector<double> back = norms_of(w, axis_);
+    if (!w.owned() || !w.is_contiguous()) w = kernel::clone(w);
+    // w becomes J^T u / stretch, u of norm 1: v where it has converged.
+    std::vector<double> scales = stretch;
+    if (in_range)
+      for (double& s : scales) s *= s;
+    divide_samples(w, axis_, or_one(scales));
+    std::vector<double> lengths = norms_of(w, axis_);
+    const std::vector<double> differences = distances(w, v, axis_);
     done = ++result.iterations >= options.iterations;
     bool converged = true;
     for (size_t i = 0; i < n; ++i) {
-      const bool good = stretch[i] > 0 && std::isfinite(stretch[i]);
-      sigma[i] = good ? back[i] : stretch[i];
-      residual[i] = good ? 0 : stretch[i];
-      growth[i] += good ? std::log(stretch[i]) + std::log(back[i]) : infinity;
-      if (!good) back[i] = 0;
+      const double s = stretch[i];
+      if (s > 0 && std::isfinite(s)) {
+        sigma[i] = lengths[i] * s;
+        residual[i] = differences[i] * s;
+        growth[i] += std::log(s) + std::log(sigma[i]);
+        converged &= !(differences[i] > options.tolerance);  // a NaN is not waited for
+      } else {
+        sigma[i] = residual[i] = s;
+        growth[i] = infinity;
+        lengths[i] = 0;
+      }
+      if (lengths[i] > 0 && std::isfinite(lengths[i])) continue;
+      draw_direction(w, axis_, int64_t(i), rng_);  // what has no direction (a zero, a NaN) gets a random one
+      lengths[i] = 1;
     }
-    const Layout layout(x_shape_, axis_);
-    visit_floating("Jacobian", x_dtype_, [&]<class T>(T) {
-      const T *to = w.data<T>(), *from = v.data<T>();
-      for (int64_t i = 0; i < batch_; ++i) {
-        const double s = stretch[size_t(i)];
-        if (!(s > 0 && std::isfinite(s))) continue;
-        double sum = 0;  // of squares, in units of s
-        const double scale = 1 / s;
-        layout.pieces(i, [&](int64_t first, int64_t count) {
-          const T *a = to + first, *b = from + first;
-#pragma omp simd reduction(+ : sum)
-          for (int64_t k = 0; k < count; ++k) {
-            const double difference = double(a[k]) * scale - double(b[k]);
-            sum += difference * difference;
-          }
-        });
-        residual[size_t(i)] = std::sqrt(sum) * s;
-        converged &= !(residual[size_t(i)] > options.tolerance * s);  // a NaN is not waited for
-      }
-    });
     done |= converged;
+    divide_samples(w, axis_, lengths);
     v = std::move(w);
-    for (size_t i = 0; i < n; ++i)  // what has no direction (a zero, a NaN) gets a random one
-      if (!(back[i] > 0 && std::isfinite(back[i]))) {
-        draw_direction(v, axis_, int64_t(i), rng_);
-        back[i] = 1;
-      }
-    divide_samples(v, axis_, back);
   }
   // |(J^T J)^k v| >= part sigma^(2k)
   std::vector<double> upper(n, inputs_ && outputs_ ? infinity : 0.0);

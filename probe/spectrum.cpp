@@ -15,9 +15,10 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 // Those of each matrix of a batch.
 void singular_values_of(const Tensor& matrices, int64_t batch, int64_t rows, int64_t columns, double* values) {
   visit_floating("Jacobian", matrices.dtype(), [&]<class T>(T) {
+    const T* all = matrices.data<T>();
     parallel(batch, rows * columns < 64 ? 64 : 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const T* numbers = matrices.data<T>() + i * rows * columns;
+        const T* numbers = all + i * rows * columns;
         std::vector<double> m(numbers, numbers + rows * columns);
         kernel::singular_values(rows, columns, m.data(), values + i * std::min(rows, columns));
       }

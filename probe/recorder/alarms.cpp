@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "fathom/probe/recorder/json_line.h"
 #include "fathom/probe/recorder/state.h"
 
 namespace fathom::probe {
@@ -12,14 +11,8 @@ void Recorder::State::raise(std::string kind, std::string site, std::string mess
   alarms.push_back({steps, std::move(kind), std::move(site), std::move(message)});
   const Alarm alarm = alarms.back();
   const bool stops = options.alarms.action == OnAlarm::stop;
-  JsonLine line("alarm");
-  line.add("run", options.name);
-  line.add("step", alarm.step);
-  line.add("kind", alarm.kind);
-  line.add("site", alarm.site);
-  line.add("message", alarm.message);
-  line.add("action", stops ? "stop" : options.alarms.call ? "call" : "warn");
-  write(line.take());
+  write_alarm(alarm, stops ? "stop" : options.alarms.call ? "call" : "warn");
+  write();
   if (options.alarms.call) options.alarms.call(alarm);
   if (stops)
     throw Error("Recorder: step " + std::to_string(alarm.step) + ": " + alarm.kind +

@@ -1,4 +1,4 @@
-// One JSON object, written in place: a line of the record at the price of its digits. Internal to the recorder.
+// One JSON object, a line of a record, added to a text at the price of its digits. Internal to the recorder.
 #pragma once
 #include <charconv>
 #include <cmath>
@@ -10,9 +10,17 @@ namespace fathom::probe {
 
 class JsonLine {
  public:
-  explicit JsonLine(std::string_view type) { add("type", type); }
+  JsonLine(std::string& text, std::string_view type) : text_(text += '{') { add("type", type); }
+  ~JsonLine() { text_ += "}\n"; }
+  JsonLine(const JsonLine&) = delete;
+  JsonLine& operator=(const JsonLine&) = delete;
 
   void add(std::string_view name, double x) { key(name), number(x); }
+  void measure(std::string_view name, double x) {  // in the digits of a float, where it is one
+    const double size = std::abs(x);
+    if (size < 1e30 && (size > 1e-30 || size == 0)) key(name), digits(float(x));
+    else add(name, x);
+  }
   void add(std::string_view name, int64_t x) { key(name), digits(x); }
   void add(std::string_view name, bool x) { key(name), text_ += x ? "true" : "false"; }
   void add(std::string_view name, std::string_view x) { key(name), quoted(x); }
@@ -45,7 +53,6 @@ class JsonLine {
     }
     text_ += ']', comma_ = true;
   }
-  std::string take() { return std::move(text_ += '}'); }
 
  private:
   void key(std::string_view name) {
@@ -64,7 +71,7 @@ class JsonLine {
   }
   void quoted(std::string_view x);
 
-  std::string text_ = "{";
+  std::string& text_;
   bool comma_ = false;
 };
 

@@ -7,7 +7,8 @@
 //   sharpness: the curvature of the loss beside `edge`, 2 / rate.
 //   alarm: kind, site, message, action.
 //   end: steps, seconds, costs.
-// Numbers that JSON has not are "NaN", "Infinity" and "-Infinity". What was not measured is left out.
+// What is measured of layers and parameters has the digits of a float. Numbers that JSON has not are "NaN", "Infinity"
+// and "-Infinity". What was not measured is left out.
 #include <cblas.h>
 
 #include <cmath>
@@ -59,13 +60,18 @@ std::string plan_of(const RecorderOptions& o) {
 
 }  // namespace
 
-void Recorder::State::write(std::string line) {
+void Recorder::State::write() {
+  if (lines.empty()) return;
   const Stopwatch watch(writing);
-  file.append(std::move(line));
+  struct Clear {  // also when it fails
+    std::string& text;
+    ~Clear() { text.clear(); }
+  } clear{lines};
+  file.append(lines);
 }
 
 void Recorder::State::write_run() {
-  JsonLine line("run");
+  JsonLine line(lines, "run");
   line.add("run", options.name);
   line.add("schema", int64_t{2});
   line.add("fathom", FATHOM_VERSION);
@@ -91,62 +97,59 @@ void Recorder::State::write_run() {
     for (const auto& [key, value] : options.info)
       if (key != "net" && key != "depth" && key != "seed") line.add(key, value);
   });
-  write(line.take());
 }
 
 void Recorder::State::write_step(std::optional<double> norm) {
   if (!waiting) return;
-  JsonLine line("step");
+  JsonLine line(lines, "step");
   line.add("run", options.name);
   line.add("step", waiting->step);
   line.add("loss", waiting->loss);
   if (norm) line.add("grad_norm", *norm);
   waiting.reset();
-  write(line.take());
 }
 
 void Recorder::State::write_layers() {
-  JsonLine line("layers");
+  JsonLine line(lines, "layers");
   line.add("run", options.name);
   line.add("step", steps);
   line.objects("sites", last, [&](const SiteMeasure& m) {
     line.add("site", m.site);
     line.add("call", m.call);
     if (m.has_jacobian) {
-      line.add("sigma_max", m.sigma_max);
-      line.add("log10_sigma_max", std::log10(m.sigma_max));
-      line.add("sigma_median", m.sigma_median);
-      line.add("sigma_min", m.sigma_min);
-      line.add("residual", m.residual);
-      line.add("frobenius", m.frobenius);
+      line.measure("sigma_max", m.sigma_max);
+      line.measure("sigma_median", m.sigma_median);
+      line.measure("sigma_min", m.sigma_min);
+      line.measure("residual", m.residual);
+      if (options.frobenius) line.measure("frobenius", m.frobenius);
       if (m.coupled) line.add("coupled", true);
     }
     if (m.has_details) {
-      line.add("upper", m.upper);
-      line.add("condition", m.condition);
-      line.add("sigma_min_active", m.sigma_min_active);
-      line.add("effective_rank", m.effective_rank);
-      line.add("stable_rank", m.stable_rank);
+      line.measure("upper", m.upper);
+      line.measure("condition", m.condition);
+      line.measure("sigma_min_active", m.sigma_min_active);
+      line.measure("effective_rank", m.effective_rank);
+      line.measure("stable_rank", m.stable_rank);
       line.add("spectrum", m.spectrum);
-      line.add("kurtosis", m.kurtosis);
-      line.add("dead", m.dead);
-      line.add("saturated", m.saturated);
+      line.measure("kurtosis", m.kurtosis);
+      line.measure("dead", m.dead);
+      line.measure("saturated", m.saturated);
       if (!m.attention.empty())
         line.objects("attention", m.attention, [&](const AttentionStatistics& head) {
-          line.add("entropy", head.entropy);
-          line.add("uniform", head.uniform);
-          line.add("logit_variance", head.logit_variance);
-          line.add("largest_logit", head.largest_logit);
+          line.measure("entropy", head.entropy);
+          line.measure("uniform", head.uniform);
+          line.measure("logit_variance", head.logit_variance);
+          line.measure("largest_logit", head.largest_logit);
         });
     }
     if (!std::isnan(m.grad_in) || m.has_jacobian) {
-      line.add("grad_in", m.grad_in);
-      line.add("gain", m.gain);
-      line.add("log10_gain", std::log10(m.grad_in) - std::log10(m.grad_out));
+      line.measure("grad_in", m.grad_in);
+      line.measure("gain", m.gain);
+      if (m.gain == 0 || std::isinf(m.gain)) line.add("log10_gain", std::log10(m.grad_in) - std::log10(m.grad_out));
     }
-    line.add("grad_out", m.grad_out);
-    line.add("weight_norm", m.weight_norm);
-    line.add("activation_rms", m.activation_rms);
+    line.measure("grad_out", m.grad_out);
+    line.measure("weight_norm", m.weight_norm);
+    line.measure("activation_rms", m.activation_rms);
   });
   if (product)
     line.object("product", [&] {
@@ -156,7 +159,6 @@ void Recorder::State::write_layers() {
       line.add("log10_bound", product->bound);
       if (!product->gain.empty()) line.add("log10_gain", product->gain);
     });
-  write(line.take());
 }
 
 void Recorder::State::write_parameters(std::span<const optim::StepNorms> norms) {
@@ -167,20 +169,38 @@ void Recorder::State::write_parameters(std::span<const optim::StepNorms> norms) 
       if (named.tensor.is_same(each.w))
         last_parameters.push_back({named.name, each.weight, each.gradient, each.update});
   if (last_parameters.empty()) return;
-  JsonLine line("parameters");
+  JsonLine line(lines, "parameters");
   line.add("run", options.name);
   line.add("step", steps - 1);
   line.objects("rows", last_parameters, [&](const ParameterMeasure& m) {
     line.add("name", m.name);
-    line.add("weight_norm", m.weight_norm);
-    line.add("grad_norm", m.grad_norm);
-    line.add("update_norm", m.update_norm);
+    line.measure("weight_norm", m.weight_norm);
+    line.measure("grad_norm", m.grad_norm);
+    line.measure("update_norm", m.update_norm);
   });
-  write(line.take());
+}
+
+void Recorder::State::write_sharpness(const Sharpness& curvature, double lr) {
+  JsonLine line(lines, "sharpness");
+  line.add("run", options.name);
+  line.add("step", steps);
+  line.add("sharpness", curvature.value);
+  line.add("residual", curvature.residual);
+  line.add("edge", 2 / lr);
+}
+
+void Recorder::State::write_alarm(const Alarm& alarm, const char* action) {
+  JsonLine line(lines, "alarm");
+  line.add("run", options.name);
+  line.add("step", alarm.step);
+  line.add("kind", alarm.kind);
+  line.add("site", alarm.site);
+  line.add("message", alarm.message);
+  line.add("action", action);
 }
 
 void Recorder::State::write_end(const RecorderEnd& end) {
-  JsonLine line("end");
+  JsonLine line(lines, "end");
   line.add("run", options.name);
   line.add("steps", steps);
   line.add("seconds", since_start.seconds());
@@ -193,7 +213,6 @@ void Recorder::State::write_end(const RecorderEnd& end) {
     line.add("writing", writing);
     line.add("norms and rest", measuring - jacobians - writing);
   });
-  write(line.take());
 }
 
 }  // namespace fathom::probe

@@ -11,19 +11,25 @@
 namespace fathom::probe {
 namespace {
 
-bool any_nan(const std::vector<double>& list) {
+// Requires: x is f64 and contiguous.
+std::span<const double> numbers(const Tensor& x) { return {x.data<double>(), size_t(x.numel())}; }
+
+bool any_nan(std::span<const double> list) {
   return std::any_of(list.begin(), list.end(), [](double value) { return std::isnan(value); });
 }
-double median(std::vector<double> list) {
-  if (list.empty() || any_nan(list)) return NAN;
-  std::sort(list.begin(), list.end());
-  return (list[(list.size() - 1) / 2] + list[list.size() / 2]) / 2;
+// NaN where there is one, or no number.
+double largest(std::span<const double> list) {
+  return list.empty() || any_nan(list) ? NAN : *std::max_element(list.begin(), list.end());
 }
-// Of a tensor (batch, ...) or of rank 0 without: the numbers of the first samples, those of one after the other.
-std::vector<double> of_samples(const Tensor& x, bool batched, int64_t samples) {
-  std::vector<double> all = x.to_vector();
-  if (batched && samples && samples < x.shape()[0]) all.resize(size_t(x.numel() / x.shape()[0] * samples));
-  return all;
+double smallest(std::span<const double> list) {
+  return list.empty() || any_nan(list) ? NAN : *std::min_element(list.begin(), list.end());
+}
+double median(std::span<const double> numbers) {
+  if (numbers.empty() || any_nan(numbers)) return NAN;
+  pool::vector<double> list(numbers.begin(), numbers.end());
+  const auto middle = list.begin() + ptrdiff_t(list.size() / 2);
+  std::nth_element(list.begin(), middle, list.end());
+  return list.size() % 2 ? *middle : (*middle + *std::max_element(list.begin(), middle)) / 2;
 }
 
 // Moments and shares of a site's output, over all its elements.
@@ -59,9 +65,10 @@ void describe_activations(SiteMeasure& row, const Tensor& tensor, int batch_axis
 
 }  // namespace
 
-void Recorder::State::describe_output(SiteMeasure& row, const nn::Module& module, const Tensor& y) const {
+void Recorder::State::describe_output(SiteMeasure& row, const Site& site, const nn::Module& module,
+                                      const Tensor& y) const {
   row.activation_rms = y.numel() ? norm_of(y) / std::sqrt(double(y.numel())) : 0;
-  for (const Tensor& w : module.parameters()) row.weight_norm = std::hypot(row.weight_norm, norm_of(w));
+  for (const Tensor& w : site.weights) row.weight_norm = std::hypot(row.weight_norm, norm_of(w));
   if (details_due() && y.numel()) describe_activations(row, y, int(module.batch_axis()));
 }
 
@@ -73,7 +80,8 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   const bool detailed = details_due();
   if (detailed) row.attention = attention_statistics(slice);
   std::optional<bool>& coupled = site.coupled[kind.training];
-  JacobianOptions how{.batch_axis = kind.batch_axis, .seed = uint64_t(steps) << 24 ^ uint64_t(y.number)};
+  JacobianOptions how{
+      .batch_axis = kind.batch_axis, .leading = options.samples, .seed = uint64_t(steps) << 24 ^ uint64_t(y.number)};
   if (coupled) how.samples = *coupled ? Samples::coupled : Samples::independent;
   const Jacobian jacobian(std::move(slice), how);
   if (!coupled) coupled = jacobian.coupled();
@@ -82,48 +90,39 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
 
   if (site.directions.size() <= size_t(call)) site.directions.resize(size_t(call) + 1);
   Tensor& direction = site.directions[size_t(call)];
-  const bool warm = direction.defined() && direction.shape() == x.shape && direction.dtype() == x.dtype;
+  const bool warm = direction.defined() && direction.shape() == jacobian.x_shape() && direction.dtype() == x.dtype;
   Sigma sigmas = jacobian.sigma_max({.iterations = warm ? options.power_steps : options.cold_steps,
                                      .tolerance = 1e-3,
                                      .start = warm ? std::move(direction) : Tensor(),
                                      .method = warm ? SigmaMethod::power : SigmaMethod::chosen,
                                      .upper = detailed});
   direction = std::move(sigmas.direction);
-  const bool batched = jacobian.batched();
-  std::vector<double> sigma = of_samples(sigmas.sigma, batched, options.samples);
-  const std::vector<double> residual = of_samples(sigmas.residual, batched, options.samples);
-  if (sigma.empty() || any_nan(sigma)) {
-    row.sigma_max = row.sigma_median = row.sigma_min = row.residual = NAN;
-  } else {
-    row.sigma_median = median(sigma);
-    row.sigma_min = *std::min_element(sigma.begin(), sigma.end());
-    row.sigma_max = *std::max_element(sigma.begin(), sigma.end());
-    row.residual = *std::max_element(residual.begin(), residual.end());
+  row.sigma_max = largest(numbers(sigmas.sigma));
+  row.sigma_median = median(numbers(sigmas.sigma));
+  row.sigma_min = smallest(numbers(sigmas.sigma));
+  row.residual = largest(numbers(sigmas.residual));
+  if (options.frobenius) {
+    const Tensor norms = jacobian.frobenius({.exact_below = options.probes, .probes = options.probes}).value;
+    row.frobenius = norm_of(norms) / std::sqrt(double(norms.numel()));
   }
-  const std::vector<double> norms = of_samples(
-      jacobian.frobenius({.exact_below = options.probes, .probes = options.probes}).value, batched, options.samples);
-  row.frobenius = scaled_norm(norms.data(), [&](auto f) { f(int64_t{0}, int64_t(norms.size())); }) /
-                  std::sqrt(double(norms.size()));
   if (!detailed) return;
 
   const Stopwatch more(details);
-  const std::vector<double> upper = of_samples(sigmas.upper, batched, options.samples);
   row.has_details = true;
-  row.upper = upper.empty() || any_nan(upper) ? NAN : *std::max_element(upper.begin(), upper.end());
+  row.upper = largest(numbers(sigmas.upper));
   const Spectrum spectrum = jacobian.spectrum();
-  const std::vector<double> values = of_samples(spectrum.values, batched, options.samples);
-  const size_t count = size_t(spectrum.values.numel() / std::max<int64_t>(jacobian.batch(), 1));
+  const std::span<const double> values = numbers(spectrum.values);
+  const size_t count = values.size() / size_t(std::max<int64_t>(jacobian.batch(), 1));
   row.spectrum.clear();
   for (size_t k = 0; k < count; ++k) {
-    std::vector<double> of_all;
+    pool::vector<double> of_all;
     for (size_t i = k; i < values.size(); i += count) of_all.push_back(values[i]);
-    row.spectrum.push_back(median(std::move(of_all)));
+    row.spectrum.push_back(median(of_all));
   }
-  const auto middle = [&](const Tensor& each) { return median(of_samples(each, batched, options.samples)); };
-  row.condition = middle(spectrum.condition);
-  row.sigma_min_active = middle(spectrum.sigma_min_active);
-  row.effective_rank = middle(spectrum.effective_rank);
-  row.stable_rank = middle(spectrum.stable_rank);
+  row.condition = median(numbers(spectrum.condition));
+  row.sigma_min_active = median(numbers(spectrum.sigma_min_active));
+  row.effective_rank = median(numbers(spectrum.effective_rank));
+  row.stable_rank = median(numbers(spectrum.stable_rank));
 }
 
 void Recorder::State::measure_product(const Tensor& g) {
@@ -149,8 +148,9 @@ void Recorder::State::measure_product(const Tensor& g) {
   const auto most = [&](const Tensor& x) {  // over the samples
     std::vector<double> out;
     if (!x.defined()) return out;
-    const std::vector<double> all = of_samples(x, batched, options.samples);
     const size_t sites_count = links.size();
+    std::span<const double> all = numbers(x);
+    if (batched && options.samples) all = all.first(std::min(all.size(), size_t(options.samples) * sites_count));
     out.assign(sites_count, -std::numeric_limits<double>::infinity());
     for (size_t i = 0; i < all.size(); ++i)
       if (!(all[i] <= out[i % sites_count])) out[i % sites_count] = all[i];

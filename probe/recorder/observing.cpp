@@ -68,7 +68,6 @@ bool Recorder::State::watches() const { return open && recording() && (probing |
 
 Tensor Recorder::State::before(nn::Module& module, Tensor x) {
   if (!watches()) return x;
-  const Stopwatch watch(measuring);
   if (&module == net && !probing) links.clear();
   if (!sites.count(&module)) return x;
   if (x.defined() && !x.history() && is_floating(x.dtype())) {  // an anchor
@@ -99,14 +98,14 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
   if (details_due()) links.push_back({x, share(node)});
   if (probing) {
     SiteMeasure& row = probed[{site.path, call}];
-    describe_output(row, module, y);
+    describe_output(row, site, module, y);
     if (x) measure(row, site, kind, call, *node, *x);
     return;
   }
 
   auto row = std::make_shared<SiteMeasure>();
   row->site = site.path;
-  describe_output(*row, module, y);
+  describe_output(*row, site, module, y);
   if (x && is_passed(*x) && x.get() != node) {
     auto hook = std::make_unique<InputHook>();
     hook->state = shared_from_this();
@@ -128,7 +127,9 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
 // Of the step that backward() has counted already.
 bool Recorder::State::wants_norms() { return open && steps > 0 && at(steps - 1, options.parameters_every); }
 void Recorder::State::stepped(std::span<const optim::StepNorms> norms) {
-  if (wants_norms()) write_parameters(norms);
+  if (!wants_norms()) return;
+  write_parameters(norms);
+  write();
 }
 
 }  // namespace fathom::probe

@@ -9,6 +9,7 @@
 #include "fathom/probe/record_file.h"
 #include "fathom/probe/recorder.h"
 #include "fathom/probe/samples.h"
+#include "fathom/probe/sharpness.h"
 #include "fathom/probe/trace.h"
 
 namespace fathom::probe {
@@ -42,6 +43,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver, std::enable_sh
     std::string path;
     int64_t calls = 0;               // in this step, recorded ones
     std::optional<bool> coupled[2];  // found out once, in evaluation and in training
+    std::vector<Tensor> weights;     // the module's parameters
     std::vector<Tensor> directions;  // of each call: where its power iteration ended
   };
   struct Call {  // of a site, begun and not ended
@@ -88,6 +90,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver, std::enable_sh
   std::deque<double> losses;  // the last ones
   std::vector<Tensor> sharpest;
   std::optional<Waiting> waiting;
+  std::string lines;  // not written yet
   Timer since_start;
   double measuring = 0, loss = NAN, jacobians = 0, details = 0, writing = 0;  // seconds
   int64_t steps = 0;
@@ -109,7 +112,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver, std::enable_sh
   void stepped(std::span<const optim::StepNorms> norms) override;
 
   // Measuring.
-  void describe_output(SiteMeasure& row, const nn::Module& module, const Tensor& y) const;
+  void describe_output(SiteMeasure& row, const Site& site, const nn::Module& module, const Tensor& y) const;
   void measure(SiteMeasure& row, Site& site, Kind kind, int64_t call, Node& y, Node& x);
   void measure_probe();
   void measure_product(const Tensor& g);
@@ -122,11 +125,13 @@ struct Recorder::State final : nn::Observer, optim::StepObserver, std::enable_sh
   void check_gradients();
   void raise(std::string kind, std::string site, std::string message);
 
-  // Writing.
-  void write(std::string line);
+  // Writing: a step's lines are made first, and go to the file at once.
+  void write();
   void write_run();
   void write_step(std::optional<double> grad_norm);
   void write_layers();
+  void write_sharpness(const Sharpness& curvature, double lr);
+  void write_alarm(const Alarm& alarm, const char* action);
   void write_parameters(std::span<const optim::StepNorms> norms);
   void write_end(const RecorderEnd& end);
 };
