@@ -103,7 +103,7 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
     if (!s.last.empty()) s.write_layers();
   }
   s.waiting = {s.steps, s.loss};
-  if (s.options.grad_norm) s.write_step(s.grad_norm());
+  if (s.options.grad_norm && !s.parameters_due(s.steps)) s.write_step(s.grad_norm());
   s.write();
   struct Next {  // also after an alarm that stops
     int64_t& steps;

@@ -68,7 +68,7 @@ struct SiteMeasure {
   double grad_in = std::numeric_limits<double>::quiet_NaN();    // |dloss / d input|
   double grad_out = 0;                                          // |dloss / d output|
   double gain = std::numeric_limits<double>::quiet_NaN();       // grad_in / grad_out
-  double weight_norm = 0;
+  double weight_norm = std::numeric_limits<double>::quiet_NaN();
   double activation_rms = 0;  // of the output
 
   // Details, where they were due.

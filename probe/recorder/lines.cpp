@@ -148,7 +148,7 @@ void Recorder::State::write_layers() {
       if (m.gain == 0 || std::isinf(m.gain)) line.add("log10_gain", std::log10(m.grad_in) - std::log10(m.grad_out));
     }
     line.measure("grad_out", m.grad_out);
-    line.measure("weight_norm", m.weight_norm);
+    if (!std::isnan(m.weight_norm)) line.measure("weight_norm", m.weight_norm);
     line.measure("activation_rms", m.activation_rms);
   });
   if (product)
@@ -162,13 +162,16 @@ void Recorder::State::write_layers() {
 }
 
 void Recorder::State::write_parameters(std::span<const optim::StepNorms> norms) {
-  const Stopwatch watch(measuring);
   last_parameters.clear();
+  double norm = 0;
   for (const optim::StepNorms& each : norms)
     for (const nn::NamedTensor& named : parameters)
-      if (named.tensor.is_same(each.w))
+      if (named.tensor.is_same(each.w)) {
         last_parameters.push_back({named.name, each.weight, each.gradient, each.update});
+        norm = std::hypot(norm, each.gradient);
+      }
   if (last_parameters.empty()) return;
+  if (options.grad_norm) write_step(norm);
   JsonLine line(lines, "parameters");
   line.add("run", options.name);
   line.add("step", steps - 1);

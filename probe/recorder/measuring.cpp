@@ -68,7 +68,10 @@ void describe_activations(SiteMeasure& row, const Tensor& tensor, int batch_axis
 void Recorder::State::describe_output(SiteMeasure& row, const Site& site, const nn::Module& module,
                                       const Tensor& y) const {
   row.activation_rms = y.numel() ? norm_of(y) / std::sqrt(double(y.numel())) : 0;
-  for (const Tensor& w : site.weights) row.weight_norm = std::hypot(row.weight_norm, norm_of(w));
+  if (jacobians_due()) {
+    row.weight_norm = 0;
+    for (const Tensor& w : site.weights) row.weight_norm = std::hypot(row.weight_norm, norm_of(w));
+  }
   if (details_due() && y.numel()) describe_activations(row, y, int(module.batch_axis()));
 }
 

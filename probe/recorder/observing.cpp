@@ -125,9 +125,10 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
 }
 
 // Of the step that backward() has counted already.
-bool Recorder::State::wants_norms() { return open && steps > 0 && at(steps - 1, options.parameters_every); }
+bool Recorder::State::wants_norms() { return open && steps > 0 && parameters_due(steps - 1); }
 void Recorder::State::stepped(std::span<const optim::StepNorms> norms) {
   if (!wants_norms()) return;
+  const Stopwatch watch(measuring);
   write_parameters(norms);
   write();
 }

@@ -102,6 +102,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver, std::enable_sh
   static bool at(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
   bool jacobians_due() const { return at(steps, options.every); }
   bool details_due() const { return jacobians_due() && at(steps, options.details_every); }
+  bool parameters_due(int64_t step) const { return at(step, options.parameters_every); }
   bool due() const { return jacobians_due() || at(steps, options.gains_every); }
   bool watches() const;
 

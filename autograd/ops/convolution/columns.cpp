@@ -173,8 +173,8 @@ Tensor to_input(const Geometry& s, const Tensor& cotangent, const Tensor& weight
 // Blocks of samples, cut by the batch's size alone, add up shares of their own.
 Tensor to_weight(const Geometry& s, const Tensor& from, const Tensor& cotangent) {
   const Tensor x = rows::dense(from), g = rows::dense(cotangent), dw(s.w_shape(), g.dtype());
-  const int64_t block = s.block(), blocks = s.blocks();
-  const Tensor shares = kernel::full({blocks, dw.numel()}, 0, g.dtype());
+  const int64_t block = s.block(), blocks = s.blocks(), size = dw.numel();
+  const Tensor shares = kernel::full({blocks, size}, 0, g.dtype());
   visit_floating("conv2d", g.dtype(), [&]<class T>(T) {
     const T *xs = x.data<T>(), *gs = g.data<T>();
     T* to = shares.data<T>();
@@ -186,10 +186,10 @@ Tensor to_weight(const Geometry& s, const Tensor& from, const Tensor& cotangent)
           each_strip(s, xs + (n * s.in + q * s.in_group()) * s.area(), buffer.data(),
                      [&](const T* columns, int64_t stride, int64_t first, int64_t count) {
                        kernel::gemm<T>(m, k, count, {gs + (n * s.out + q * m) * area + first, area},
-                                       {columns, stride, true}, to + n / block * dw.numel() + q * m * k, true);
+                                       {columns, stride, true}, to + n / block * size + q * m * k, true);
                      });
     });
-    kernel::sum_rows(static_cast<const T*>(to), blocks, dw.numel(), dw.data<T>());
+    kernel::sum_rows(static_cast<const T*>(to), blocks, size, dw.data<T>());
   });
   return dw;
 }

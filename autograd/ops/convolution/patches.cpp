@@ -130,8 +130,8 @@ Tensor to_input(const Geometry& s, const Tensor& cotangent, const Tensor& weight
 Tensor to_weight(const Geometry& s, const Tensor& from, const Tensor& cotangent) {
   const Tensor x = rows::dense(from), g = rows::dense(cotangent);
   const Tensor dw({s.out, s.kernel_rows, s.kernel_columns, s.in_group()}, g.dtype());
-  const int64_t block = s.block(), blocks = s.blocks();
-  const Tensor shares = kernel::full({blocks, dw.numel()}, 0, g.dtype());
+  const int64_t block = s.block(), blocks = s.blocks(), size = dw.numel();
+  const Tensor shares = kernel::full({blocks, size}, 0, g.dtype());
   visit_floating("conv2d", g.dtype(), [&]<class T>(T) {
     const T *xs = x.data<T>(), *gs = g.data<T>();
     T* to = shares.data<T>();
@@ -145,11 +145,11 @@ Tensor to_weight(const Geometry& s, const Tensor& from, const Tensor& cotangent)
           each_strip(s, [&](int64_t first, int64_t last, int64_t place, int64_t count) {
             image.to_patches(first, last, patches.data());
             kernel::gemm<T>(m, k, count, {gs + (n * s.out + q * m) * s.y_area() + place, s.y_area()},
-                            {patches.data(), k}, to + n / block * dw.numel() + q * m * k, true);
+                            {patches.data(), k}, to + n / block * size + q * m * k, true);
           });
         }
     });
-    kernel::sum_rows(static_cast<const T*>(to), blocks, dw.numel(), dw.data<T>());
+    kernel::sum_rows(static_cast<const T*>(to), blocks, size, dw.data<T>());
   });
   return kernel::clone(permute(dw, {0, 3, 1, 2}));
 }
