@@ -1,5 +1,5 @@
-// Fathom: a small deep-learning framework that shows you your gradients. This header is all of it but
-// autograd/families.h and autograd/joint.h, with which ops of your own are written.
+// Fathom: a small deep-learning framework that shows you your gradients. This header is all of it but what few programs
+// need: autograd/families.h and autograd/joint.h, for ops of your own, and probe/record.h, which reads a record back.
 #pragma once
 #include "fathom/autograd/check_grads.h"
 #include "fathom/autograd/checkpoint.h"
@@ -19,7 +19,6 @@
 #include "fathom/probe/lyapunov.h"
 #include "fathom/probe/mean_field.h"
 #include "fathom/probe/product.h"
-#include "fathom/probe/record.h"
 #include "fathom/probe/recorder.h"
 #include "fathom/probe/report.h"
 #include "fathom/probe/sharpness.h"

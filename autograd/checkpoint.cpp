@@ -24,12 +24,12 @@ pool::vector<Ref<Node>> inputs_of_stretch(Node& y, uint64_t number) {
 
 struct CheckpointNode final : Node {
   pool::vector<Ref<History>> refs;
-  std::unique_ptr<Checkpointed> f;
+  Owned<Checkpointed> f;
   Kept x;
   Rng then;
 
-  CheckpointNode(const Tensor& y, const pool::vector<Ref<Node>>& from, std::unique_ptr<Checkpointed> g,
-                 const Tensor& input_x, const Rng& rng)
+  CheckpointNode(const Tensor& y, const pool::vector<Ref<Node>>& from, Owned<Checkpointed> g, const Tensor& input_x,
+                 const Rng& rng)
       : Node("checkpoint", y.shape(), y.dtype()), f(std::move(g)), x(input_x, false), then(rng) {
     for (const auto& node : from) refs.emplace_back(node.get());
     take_inputs(refs);
@@ -72,7 +72,7 @@ struct CheckpointNode final : Node {
 
 }  // namespace
 
-Tensor checkpoint_of(std::unique_ptr<Checkpointed> f, const Tensor& x) {
+Tensor checkpoint_of(Owned<Checkpointed> f, const Tensor& x) {
   if (!recording()) return (*f)(x);
   const Rng then = default_rng();
   const uint64_t number = Node::last_number;

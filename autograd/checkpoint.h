@@ -1,8 +1,6 @@
 // checkpoint(f, x): f(x) whose intermediate results are not kept but computed again when a walk comes by, so that a net
 // of depth L needs memory in proportion to sqrt(L) (Chen et al. 2016).
 #pragma once
-#include <memory>
-
 #include "fathom/tensor/random.h"
 
 namespace fathom {
@@ -35,7 +33,7 @@ struct Checkpointed {
   virtual ~Checkpointed() = default;
   virtual Tensor operator()(const Tensor& x) = 0;
 };
-Tensor checkpoint_of(std::unique_ptr<Checkpointed> f, const Tensor& x);
+Tensor checkpoint_of(Owned<Checkpointed> f, const Tensor& x);
 
 // f maps a tensor to a tensor, and does the same when it is run again on the same x; what it captures (weights, other
 // tensors) takes part in differentiation like x, and must live until then unchanged. Dropout inside repeats its
@@ -47,7 +45,7 @@ Tensor checkpoint(F f, const Tensor& x) {
     explicit FCheckpointed(F g) : f(std::move(g)) {}
     Tensor operator()(const Tensor& at) override { return f(at); }
   };
-  return checkpoint_of(std::make_unique<FCheckpointed>(std::move(f)), x);
+  return checkpoint_of(Owned<Checkpointed>(new FCheckpointed(std::move(f))), x);
 }
 
 }  // namespace fathom

@@ -7,7 +7,7 @@ namespace fathom {
 // x's node. Throws Error, naming the op, when x is not on the tape.
 Node& node_on_tape(const char* op, const Tensor& x);
 // Runs after the hooks that the node has already.
-void add_hook(Node& node, std::unique_ptr<Hook> hook);
+void add_hook(Node& node, Owned<Hook> hook);
 
 // f(g) is called with the gradient of x, complete, whenever backward() or grad() passes it. A tensor that f returns
 // takes its place; f may return nothing.
@@ -21,7 +21,7 @@ void register_hook(const Tensor& x, F f) {
       else return f(g);
     }
   };
-  add_hook(node_on_tape("register_hook", x), std::make_unique<FHook>(std::move(f)));
+  add_hook(node_on_tape("register_hook", x), Owned<Hook>(new FHook(std::move(f))));
 }
 
 }  // namespace fathom

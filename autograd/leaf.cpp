@@ -27,7 +27,7 @@ Tensor Tensor::grad() const {
 namespace {
 
 Watch& watch(Node& node) {
-  if (!node.watch) node.watch = std::make_unique<Watch>();
+  if (!node.watch) node.watch = Owned(new Watch);
   return *node.watch;
 }
 
@@ -47,7 +47,7 @@ Node& node_on_tape(const char* op, const Tensor& x) {
   if (Node* node = node_of(x)) return *node;
   throw Error(std::string(op) + ": the tensor of shape " + to_string(x.shape()) + " is not on the tape");
 }
-void add_hook(Node& node, std::unique_ptr<Hook> hook) {
+void add_hook(Node& node, Owned<Hook> hook) {
   auto* at = &watch(node).hooks;
   while (*at) at = &(*at)->next;
   *at = std::move(hook);

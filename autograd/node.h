@@ -3,8 +3,6 @@
 //   2. Nodes own their inputs, never their outputs. The list owns nothing; a node leaves it when it dies.
 //   3. `flow` belongs to the walk whose number is in `walk`; between walks it is empty.
 #pragma once
-#include <memory>  // unique_ptr
-
 #include "fathom/tensor/tensor.h"
 
 namespace fathom {
@@ -36,12 +34,12 @@ class Cotangents {
 struct Hook : pool::Pooled {
   virtual ~Hook() = default;
   virtual Tensor operator()(const Tensor& g) = 0;  // an undefined result leaves g as it is
-  std::unique_ptr<Hook> next;
+  Owned<Hook> next;
 };
 
 // What a user asked to see of a node's cotangent.
 struct Watch : pool::Pooled {
-  std::unique_ptr<Hook> hooks;
+  Owned<Hook> hooks;
   bool retain_grad = false;
   Tensor grad;
 };
@@ -59,7 +57,7 @@ struct Node : History {
   std::span<Ref<History>> inputs;
   Node *older, *newer = nullptr;
   Tensor flow;  // cotangent or tangent
-  std::unique_ptr<Watch> watch;
+  Owned<Watch> watch;
 
   Node(const char* op, const Shape& s, Dtype t) : name(op), shape(s), dtype(t), older(newest) {
     if (newest) newest->newer = this;
@@ -83,11 +81,11 @@ struct Node : History {
   }
 
   virtual void vjp(Tensor, Wanted, Cotangents&) {}
-  virtual Tensor jvp(Wanted) { return {}; }          // of the inputs' flows; undefined where no wanted input has one
+  virtual Tensor jvp(Wanted) { return {}; }  // of the inputs' flows; undefined where no wanted input has one
   // What the rules keep, checked; undefined where it was not needed. For the probes.
   virtual size_t kept_count() const { return 0; }
   virtual Tensor kept_tensor(size_t) { return {}; }
-  void consume();                                    // gives back what only the rules still hold
+  void consume();  // gives back what only the rules still hold
   void check_not_consumed() const {
     if (consumed) already_consumed();
   }

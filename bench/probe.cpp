@@ -84,7 +84,7 @@ struct Deep {
 void add_recorder_cases(const std::string& net, int64_t width, int64_t batch, int64_t depth) {
   const auto add = [&](const std::string& name, bool recorded, probe::RecorderOptions options) {
     options.out = (std::filesystem::temp_directory_path() / "fathom_bench_probe").string();
-    options.sites = "*";
+    options.sites.assign(1, '*');
     benchmark::RegisterBenchmark((net + name).c_str(), [=](benchmark::State& state) {
       Deep deep{width, batch, depth};
       std::optional<probe::Recorder> recorder;
@@ -98,9 +98,12 @@ void add_recorder_cases(const std::string& net, int64_t width, int64_t batch, in
   add("_nothing_due", true, {.every = 0, .grad_norm = false});
   add("_norms", true, {.every = 0, .gains_every = 1, .parameters_every = 1});
   for (int64_t samples : {batch, int64_t{8}})
-    for (int64_t every : {1, 10})
-      add("_sigma_max_of_" + std::to_string(samples) + (every == 1 ? "" : "_every_10"), true,
-          {.every = every, .samples = samples, .frobenius = false, .grad_norm = false});
+    for (int64_t every : {1, 10}) {
+      std::string name = "_sigma_max_of_";
+      name += std::to_string(samples);
+      if (every > 1) name += "_every_10";
+      add(name, true, {.every = every, .samples = samples, .frobenius = false, .grad_norm = false});
+    }
   add("", false, {});
 }
 

@@ -32,7 +32,7 @@ double accuracy(Net& net, const io::Dataset& data) {
   return right / double(data.size());
 }
 
-std::map<std::string, std::string> described(const Options& options, const std::string& net, int64_t depth) {
+std::vector<probe::Fact> described(const Options& options, const std::string& net, int64_t depth) {
   const auto text = [](double value) {
     char digits[32];
     std::snprintf(digits, sizeof digits, "%g", value);

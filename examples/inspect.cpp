@@ -1,6 +1,7 @@
 // What a record holds, on the terminal: each run's summary, its worst layers, its alarms; two records beside each
 // other; its export to CSV, npy and event files.
 #include <fathom/fathom.h>
+#include <fathom/probe/record.h>
 
 #include <algorithm>
 #include <cmath>

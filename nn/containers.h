@@ -12,7 +12,7 @@ struct Sequential : Module {
   }
   template <std::derived_from<Module> M>
   void push_back(M module) {
-    list_.push_back(std::make_unique<M>(std::move(module)));
+    list_.push_back(Owned<Module>(new M(std::move(module))));
   }
   size_t size() const { return list_.size(); }
   Module& operator[](size_t i) { return *list_[i]; }
@@ -21,7 +21,7 @@ struct Sequential : Module {
   void fields(Fields& f) override;
 
  private:
-  std::vector<std::unique_ptr<Module>> list_;
+  std::vector<Owned<Module>> list_;
 };
 
 struct ResidualOptions {
@@ -32,14 +32,14 @@ struct Residual : Module {
   double scale;
 
   template <std::derived_from<Module> M>
-  explicit Residual(M f, ResidualOptions options = {}) : scale(options.scale), f_(std::make_unique<M>(std::move(f))) {}
+  explicit Residual(M f, ResidualOptions options = {}) : scale(options.scale), f_(new M(std::move(f))) {}
   Module& f() { return *f_; }
 
   Tensor forward(Tensor x) override;
   void fields(Fields& f) override;
 
  private:
-  std::unique_ptr<Module> f_;
+  Owned<Module> f_;
 };
 
 }  // namespace fathom::nn

@@ -34,7 +34,7 @@ struct Coupling : Invertible {
  protected:
   template <std::derived_from<Module> M>
   Coupling(const char* name, M net, CouplingOptions options)
-      : name_(name), swap_(options.swap), net_(std::make_unique<M>(std::move(net))) {}
+      : name_(name), swap_(options.swap), net_(new M(std::move(net))) {}
   struct Parts {
     Tensor same, other;
   };
@@ -45,7 +45,7 @@ struct Coupling : Invertible {
  private:
   const char* name_;
   bool swap_;
-  std::unique_ptr<Module> net_;
+  Owned<Module> net_;
 };
 
 // other + net(same): keeps all volumes (Dinh, Krueger & Bengio, "NICE", 2014). The net has as many outputs as there are
@@ -143,7 +143,7 @@ struct Flow : Invertible {
   }
   template <std::derived_from<Invertible> M>
   void push_back(M part) {
-    list_.push_back(std::make_unique<M>(std::move(part)));
+    list_.push_back(Owned<Invertible>(new M(std::move(part))));
   }
   size_t size() const { return list_.size(); }
   Invertible& operator[](size_t i) { return *list_[i]; }
@@ -158,7 +158,7 @@ struct Flow : Invertible {
   Transformed map(Tensor x) override;
 
  private:
-  std::vector<std::unique_ptr<Invertible>> list_;
+  std::vector<Owned<Invertible>> list_;
 };
 
 }  // namespace fathom::nn

@@ -12,7 +12,6 @@
 //   3. What `fields` leaves out is neither trained, converted, saved nor measured.
 #pragma once
 #include <concepts>
-#include <memory>  // unique_ptr
 #include <string>
 #include <string_view>
 #include <vector>
@@ -101,8 +100,10 @@ class Fields {
  public:
   void operator()(std::string_view name, Tensor& parameter) { tensor(name, parameter, false); }
   void operator()(std::string_view name, Module& child);
-  template <std::derived_from<Module> M>
-  void operator()(std::string_view name, std::unique_ptr<M>& child) {
+  // What points to a module: Owned, std::unique_ptr.
+  template <class Pointer>
+  requires requires(Pointer& child) { static_cast<Module&>(*child); }
+  void operator()(std::string_view name, Pointer& child) {
     if (child) (*this)(name, static_cast<Module&>(*child));
   }
   // A list: its modules are name.0, name.1, ...

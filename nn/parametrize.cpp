@@ -124,18 +124,18 @@ Tensor& field(Module& m, const std::string& name) {
   return *find.found;
 }
 
-std::unique_ptr<Parametrization> spectral(const Tensor& weight, const SpectralNormOptions& options) {
+Owned<Parametrization> spectral(const Tensor& weight, const SpectralNormOptions& options) {
   check_matrix("spectral_norm", weight);
   if (!(options.cap > 0)) throw Error("spectral_norm: cap must be positive, got " + std::to_string(options.cap));
-  return std::make_unique<Spectral>(weight, options);
+  return Owned<Parametrization>(new Spectral(weight, options));
 }
-std::unique_ptr<Parametrization> norm_and_direction(const Tensor& weight, const ParametrizeOptions& options) {
+Owned<Parametrization> norm_and_direction(const Tensor& weight, const ParametrizeOptions& options) {
   check_matrix("weight_norm", weight);
-  return std::make_unique<NormAndDirection>(weight, options);
+  return Owned<Parametrization>(new NormAndDirection(weight, options));
 }
-std::unique_ptr<Parametrization> rotation(const Tensor& weight, const ParametrizeOptions& options) {
+Owned<Parametrization> rotation(const Tensor& weight, const ParametrizeOptions& options) {
   check_matrix("orthogonal", weight);
-  return std::make_unique<Rotation>(weight, options);
+  return Owned<Parametrization>(new Rotation(weight, options));
 }
 
 }  // namespace fathom::nn

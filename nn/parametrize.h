@@ -61,7 +61,7 @@ struct Parametrized : Module {
   }
 
  private:
-  std::unique_ptr<Parametrization> how_;
+  Owned<Parametrization> how_;
 };
 
 struct SpectralNormOptions {
@@ -74,7 +74,7 @@ struct SpectralNormOptions {
 // raw * cap / sigma(raw) (Miyato et al., "Spectral normalization", 2018). The singular vectors count as constants:
 // first derivatives are right where they have converged, as they have from the beginning; higher ones leave out their
 // change.
-std::unique_ptr<Parametrization> spectral(const Tensor& weight, const SpectralNormOptions& options);
+Owned<Parametrization> spectral(const Tensor& weight, const SpectralNormOptions& options);
 template <std::derived_from<Module> M>
 Parametrized<M> spectral_norm(M m, const SpectralNormOptions& options = {}) {
   return {std::move(m), options.weight, [&](const Tensor& w) { return spectral(w, options); }};
@@ -84,7 +84,7 @@ struct ParametrizeOptions {
   std::string weight = "weight";
 };
 // g v / norm(v), each row by itself, g beginning at the rows' norms (Salimans & Kingma, "Weight normalization", 2016).
-std::unique_ptr<Parametrization> norm_and_direction(const Tensor& weight, const ParametrizeOptions& options);
+Owned<Parametrization> norm_and_direction(const Tensor& weight, const ParametrizeOptions& options);
 template <std::derived_from<Module> M>
 Parametrized<M> weight_norm(M m, const ParametrizeOptions& options = {}) {
   return {std::move(m), options.weight, [&](const Tensor& w) { return norm_and_direction(w, options); }};
@@ -93,7 +93,7 @@ Parametrized<M> weight_norm(M m, const ParametrizeOptions& options = {}) {
 // exp(A) Q with A = tril(raw) - tril(raw)^T antisymmetric, of the longer side's size, and raw beginning at zero: rows
 // or columns stay orthonormal (Lezcano-Casado & Martinez-Rubio 2019). Q is that of the weight's QR decomposition with
 // R's diagonal positive: the weight itself if it is orthogonal.
-std::unique_ptr<Parametrization> rotation(const Tensor& weight, const ParametrizeOptions& options);
+Owned<Parametrization> rotation(const Tensor& weight, const ParametrizeOptions& options);
 template <std::derived_from<Module> M>
 Parametrized<M> orthogonal(M m, const ParametrizeOptions& options = {}) {
   return {std::move(m), options.weight, [&](const Tensor& w) { return rotation(w, options); }};

@@ -19,7 +19,7 @@ Tensor branch(const char* name, Module& f, const Tensor& x) {
 
 }  // namespace
 
-ReZero::ReZero(ReZeroOptions options, std::unique_ptr<Module> f)
+ReZero::ReZero(ReZeroOptions options, Owned<Module> f)
     : alpha(full({}, options.begin, {.dtype = options.dtype, .requires_grad = true})), f_(std::move(f)) {}
 Tensor ReZero::forward(Tensor x) { return x + branch("ReZero", *f_, x) * alpha; }
 void ReZero::fields(Fields& f) {
@@ -27,7 +27,7 @@ void ReZero::fields(Fields& f) {
   f("f", f_);
 }
 
-StochasticDepth::StochasticDepth(StochasticDepthOptions options, std::unique_ptr<Module> f)
+StochasticDepth::StochasticDepth(StochasticDepthOptions options, Owned<Module> f)
     : f_(std::move(f)), options_(options) {
   if (!(options.p >= 0 && options.p < 1))
     throw Error("StochasticDepth: p is in [0, 1), got " + std::to_string(options.p));

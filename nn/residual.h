@@ -18,13 +18,13 @@ struct ReZero : Module {
   Tensor alpha;  // ()
 
   template <std::derived_from<Module> M>
-  explicit ReZero(M f, ReZeroOptions options = {}) : ReZero(options, std::make_unique<M>(std::move(f))) {}
+  explicit ReZero(M f, ReZeroOptions options = {}) : ReZero(options, Owned<Module>(new M(std::move(f)))) {}
   Tensor forward(Tensor x) override;
   void fields(Fields& f) override;
 
  private:
-  ReZero(ReZeroOptions options, std::unique_ptr<Module> f);
-  std::unique_ptr<Module> f_;
+  ReZero(ReZeroOptions options, Owned<Module> f);
+  Owned<Module> f_;
 };
 
 struct StochasticDepthOptions {
@@ -37,13 +37,13 @@ struct StochasticDepth : Module {
   // Throws Error unless 0 <= p < 1.
   template <std::derived_from<Module> M>
   explicit StochasticDepth(M f, StochasticDepthOptions options = {})
-      : StochasticDepth(options, std::make_unique<M>(std::move(f))) {}
+      : StochasticDepth(options, Owned<Module>(new M(std::move(f)))) {}
   Tensor forward(Tensor x) override;
   void fields(Fields& f) override;
 
  private:
-  StochasticDepth(StochasticDepthOptions options, std::unique_ptr<Module> f);
-  std::unique_ptr<Module> f_;
+  StochasticDepth(StochasticDepthOptions options, Owned<Module> f);
+  Owned<Module> f_;
   StochasticDepthOptions options_;
 };
 
@@ -78,12 +78,12 @@ struct DeepNorm : Module {
 
   template <std::derived_from<Module> M>
   DeepNorm(int64_t width, M f, DeepNormOptions options = {})
-      : alpha(options.alpha), norm(width, options.norm), f_(std::make_unique<M>(std::move(f))) {}
+      : alpha(options.alpha), norm(width, options.norm), f_(new M(std::move(f))) {}
   Tensor forward(Tensor x) override;
   void fields(Fields& f) override;
 
  private:
-  std::unique_ptr<Module> f_;
+  Owned<Module> f_;
 };
 
 namespace init {

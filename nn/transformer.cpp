@@ -53,7 +53,7 @@ Tensor TransformerBlock::forward_masked(Tensor x, const Tensor& mask) {
 Transformer::Transformer(int64_t width, int64_t heads, int64_t blocks, TransformerOptions o) {
   if (blocks < 0) throw Error("Transformer: " + std::to_string(blocks) + " blocks");
   for (int64_t i = 0; i < blocks; ++i) layers.emplace_back(width, heads, o);
-  if (o.norm_first) norm = std::make_unique<LayerNorm>(width, LayerNormOptions{.eps = o.eps, .dtype = o.dtype});
+  if (o.norm_first) norm = Owned(new LayerNorm(width, {.eps = o.eps, .dtype = o.dtype}));
 }
 Tensor Transformer::forward(Tensor x) {
   for (TransformerBlock& block : layers) x = block(std::move(x));

@@ -43,7 +43,7 @@ struct TransformerBlock : Module {
 // Blocks one after the other; with norm_first a last norm.
 struct Transformer : Module {
   std::vector<TransformerBlock> layers;
-  std::unique_ptr<LayerNorm> norm;  // null unless norm_first
+  Owned<LayerNorm> norm;  // null unless norm_first
 
   Transformer(int64_t width, int64_t heads, int64_t blocks, TransformerOptions options = {});
   Tensor forward(Tensor x) override;

@@ -6,6 +6,8 @@
 
 namespace fathom::optim {
 
+template class Grouped<AdagradOptions>;
+
 void Adagrad::update(Parameter& p, const Tensor& g, double clip_scale) {
   const AdagradOptions& o = groups[p.group];
   if (!p.first.defined()) p.first = kernel::full(p.w.shape(), o.initial, p.w.dtype());

@@ -10,6 +10,7 @@ struct AdagradOptions {
   double initial = 0;       // of the sums of squares
   double weight_decay = 0;  // coupled: added to the gradient, times the weight
 };
+extern template class Grouped<AdagradOptions>;
 class Adagrad : public Grouped<AdagradOptions> {
  public:
   using Grouped::Grouped;

@@ -5,6 +5,9 @@
 #include "fathom/optim/for_each.h"
 
 namespace fathom::optim {
+
+template class Grouped<AdamOptions>;
+template class Grouped<AdamWOptions>;
 namespace {
 
 // The powers of beta that the parameter stepped last needed: most have made as many steps.

@@ -10,6 +10,7 @@ struct AdamOptions {
   double weight_decay = 0;  // coupled: added to the gradient, times the weight
   bool amsgrad = false;     // divide by the largest second moment so far (Reddi et al. 2018)
 };
+extern template class Grouped<AdamOptions>;
 class Adam : public Grouped<AdamOptions> {
  public:
   using Grouped::Grouped;
@@ -23,6 +24,7 @@ struct AdamWOptions {
   double weight_decay = 0.01;  // decoupled: times lr, taken off the weight
   bool amsgrad = false;        // as Adam's
 };
+extern template class Grouped<AdamWOptions>;
 class AdamW : public Grouped<AdamWOptions> {
  public:
   using Grouped::Grouped;

@@ -9,6 +9,8 @@
 #include "fathom/tensor/kernels/map.h"
 
 namespace fathom::optim {
+
+template class Grouped<LBFGSOptions>;
 namespace {
 
 using Vector = std::vector<double>;

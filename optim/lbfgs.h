@@ -21,6 +21,7 @@ struct LBFGSOptions {
   double gradient_tol = 1e-7;  // ends when no element of the gradient is greater,
   double change_tol = 1e-9;    // or when neither the loss nor an element of a move changes by more
 };
+extern template class Grouped<LBFGSOptions>;
 class LBFGS : public Grouped<LBFGSOptions> {
  public:
   using Grouped::Grouped;  // one group only

@@ -10,6 +10,8 @@
 
 namespace fathom::optim {
 
+template class Grouped<MuonOptions>;
+
 Tensor orthogonalized(const Tensor& g, int steps) {
   if (g.dim() != 2) throw Error("orthogonalized: needs a matrix, got " + to_string(g.shape()));
   const NoGrad off;

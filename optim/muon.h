@@ -17,6 +17,7 @@ struct MuonOptions {
   bool nesterov = true;
   int steps = 5;
 };
+extern template class Grouped<MuonOptions>;
 // Throws Error, at the step, on a parameter of fewer than two axes.
 class Muon : public Grouped<MuonOptions> {
  public:

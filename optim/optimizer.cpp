@@ -12,6 +12,8 @@
 
 namespace fathom::optim {
 
+Optimizer::~Optimizer() = default;
+
 void Optimizer::add(std::string name, const Tensor& w, size_t group) {
   const auto refuse = [&](const std::string& why) {
     throw Error("optim: " + name + ", of shape " + to_string(w.shape()) + ", " + why);

@@ -26,7 +26,7 @@ using State = std::vector<NamedTensor>;
 
 class Optimizer {
  public:
-  virtual ~Optimizer() = default;
+  virtual ~Optimizer();
   Optimizer(Optimizer&&) = default;
   Optimizer& operator=(Optimizer&&) = default;
 
@@ -73,16 +73,14 @@ class Grouped : public Optimizer {
  public:
   std::vector<Options> groups;
 
-  explicit Grouped(const std::vector<Tensor>& parameters, Options options = {}) {
+  explicit Grouped(const std::vector<Tensor>& parameters, Options options = {}) : groups{options} {
     add(parameters, 0);
-    groups.push_back(options);
   }
   // From net.named_parameters(): errors tell the names.
   template <class Named>
   requires requires(const Named& each) { each.name, each.tensor; }
-  explicit Grouped(const std::vector<Named>& parameters, Options options = {}) {
+  explicit Grouped(const std::vector<Named>& parameters, Options options = {}) : groups{options} {
     for (const Named& each : parameters) add(each.name, each.tensor, 0);
-    groups.push_back(options);
   }
   explicit Grouped(const std::vector<Group<Options>>& list) {
     for (const auto& group : list) {

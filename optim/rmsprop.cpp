@@ -6,6 +6,8 @@
 
 namespace fathom::optim {
 
+template class Grouped<RMSpropOptions>;
+
 void RMSprop::update(Parameter& p, const Tensor& g, double clip_scale) {
   const RMSpropOptions& o = groups[p.group];
   const bool plain = o.momentum == 0 && !o.centered;

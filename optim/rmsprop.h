@@ -10,6 +10,7 @@ struct RMSpropOptions {
   double decoupled_weight_decay = 0;  // times lr, taken off the weight
   bool centered = false;              // divide by the deviation, not by the root of the mean square
 };
+extern template class Grouped<RMSpropOptions>;
 class RMSprop : public Grouped<RMSpropOptions> {
  public:
   using Grouped::Grouped;

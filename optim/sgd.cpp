@@ -4,6 +4,8 @@
 
 namespace fathom::optim {
 
+template class Grouped<SGDOptions>;
+
 void SGD::update(Parameter& p, const Tensor& g, double scale) {
   const SGDOptions& o = groups[p.group];
   if (o.nesterov && (o.momentum <= 0 || o.dampening != 0))

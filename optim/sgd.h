@@ -11,6 +11,7 @@ struct SGDOptions {
   bool nesterov = false;              // needs momentum, and no dampening
 };
 
+extern template class Grouped<SGDOptions>;
 class SGD : public Grouped<SGDOptions> {
  public:
   using Grouped::Grouped;

@@ -2,8 +2,10 @@
 #pragma once
 #include <concepts>
 #include <cstdint>
-#include <memory>  // shared_ptr
 #include <string>
+#include <utility>
+
+#include "fathom/tensor/ref.h"
 
 namespace fathom::probe {
 
@@ -19,15 +21,24 @@ class AlarmCall {
  public:
   AlarmCall() = default;
   template <std::invocable<const Alarm&> F>
-  AlarmCall(F f)
-      : object_(std::make_shared<F>(std::move(f))),
-        call_([](void* object, const Alarm& alarm) { (*static_cast<F*>(object))(alarm); }) {}
-  explicit operator bool() const { return call_; }
-  void operator()(const Alarm& alarm) const { call_(object_.get(), alarm); }
+  AlarmCall(F f) : call_(new CallOf<F>(std::move(f))) {}
+  explicit operator bool() const { return bool(call_); }
+  void operator()(const Alarm& alarm) const { call_->run(alarm); }
 
  private:
-  std::shared_ptr<void> object_;
-  void (*call_)(void*, const Alarm&) = nullptr;
+  struct Call {
+    uint32_t refs = 0;
+    virtual ~Call() = default;
+    virtual void run(const Alarm& alarm) = 0;
+    static void dispose(Call* call) { delete call; }
+  };
+  template <class F>
+  struct CallOf final : Call {
+    F f;
+    explicit CallOf(F g) : f(std::move(g)) {}
+    void run(const Alarm& alarm) override { f(alarm); }
+  };
+  Ref<Call> call_;
 };
 
 enum class OnAlarm { warn, stop };  // to the record; and as an Error from backward(), the record being written first

@@ -1,6 +1,7 @@
 #include "fathom/probe/chain.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "fathom/probe/samples.h"
 #include "fathom/tensor/kernels/gemm.h"

@@ -40,7 +40,7 @@ Recorder::Recorder(nn::Module& net, RecorderOptions options) {
   check("probes", options.probes, 1);
   check("alarms.window", options.alarms.window, 1);
   if (options.name.empty()) throw Error("Recorder: the run has no name");
-  state_ = std::make_shared<State>(net, std::move(options));
+  state_ = Ref(new State(net, std::move(options)));
   state_->write_run();
   state_->write();
   add_member<nn::Observer>(nn::observer, *state_);

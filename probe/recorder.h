@@ -11,8 +11,6 @@
 //   4. Recorder and module may die in either order; both stay on the thread and at the address where they are.
 #pragma once
 #include <limits>
-#include <map>
-#include <memory>  // shared_ptr
 #include <string>
 #include <vector>
 
@@ -22,6 +20,10 @@
 #include "fathom/probe/attention.h"
 
 namespace fathom::probe {
+
+struct Fact {
+  std::string name, value;
+};
 
 struct RecorderOptions {
   // How often, in steps, the first at step 0; 0: never.
@@ -45,7 +47,7 @@ struct RecorderOptions {
   int64_t samples = 0;  // of the batch, or the probe, how many count, from the first on; 0: all
 
   // What else is known of the run: it goes into the record; "net", "depth" and "seed" have their own places.
-  std::map<std::string, std::string> info = {};
+  std::vector<Fact> info = {};
 
   // How.
   int64_t power_steps = 1;  // of the power iteration, from where the last measurement ended
@@ -128,7 +130,7 @@ class Recorder {
   struct State;
   struct SiteHook;
   struct InputHook;
-  std::shared_ptr<State> state_;
+  Ref<State> state_;
 };
 
 }  // namespace fathom::probe

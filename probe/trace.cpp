@@ -47,7 +47,10 @@ std::string text_of(const TracedOp& op) {
 
 }  // namespace
 
-struct Trace::State final : nn::Observer, std::enable_shared_from_this<State> {
+struct Trace::State final : nn::Observer {
+  uint32_t refs = 0;
+  static void dispose(State* state) { delete state; }
+
   struct Call {  // of a module; its nodes are those after begin, up to end
     const nn::Module* module;
     std::string path;
@@ -112,7 +115,7 @@ struct Trace::State final : nn::Observer, std::enable_shared_from_this<State> {
 
 // On the output of each op.
 struct Trace::GradientHook final : Hook {
-  std::shared_ptr<State> state;
+  Ref<State> state;
   TracedOp op;
   CallStack stack;
   std::vector<std::pair<TracedOp, CallStack>> consumers;  // whose rules give gradients to it
@@ -204,9 +207,9 @@ void Trace::State::attach(const Tensor& loss) {
   if (backward || !last) return;
   std::unordered_map<const Node*, GradientHook*> hooks;
   const auto put_hook_on = [&](Node& node) {
-    auto made = std::make_unique<GradientHook>();
+    auto made = Owned(new GradientHook);
     GradientHook* const hook = made.get();
-    hook->state = shared_from_this();
+    hook->state = Ref(this);
     hook->op = told(node);
     if (const Call* call = call_of(node)) hook->stack = call->stack;
     add_hook(node, std::move(made));
@@ -301,7 +304,7 @@ std::string NonFinite::text() const {
   return out;
 }
 
-Trace::Trace(nn::Module& net, TraceOptions options) : state_(std::make_shared<State>(net, std::move(options))) {}
+Trace::Trace(nn::Module& net, TraceOptions options) : state_(new State(net, std::move(options))) {}
 Trace::~Trace() { state_->close(); }
 void Trace::backward(const Tensor& loss, const BackwardOptions& options) {
   attach(loss);

@@ -11,7 +11,6 @@
 //      not recorded. A module's op is told by the values that the tape has kept; what remains open is told as well.
 //   3. It stays on its thread.
 #pragma once
-#include <memory>  // shared_ptr
 #include <optional>
 #include <string>
 #include <vector>
@@ -74,7 +73,7 @@ class Trace {
  private:
   struct State;
   struct GradientHook;
-  std::shared_ptr<State> state_;
+  Ref<State> state_;
 };
 
 }  // namespace fathom::probe

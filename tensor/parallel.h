@@ -1,7 +1,6 @@
 // Threads inside an op. Work is cut at fixed multiples of a grain, so that results do not depend on how many there are.
 #pragma once
 #include <cstdint>
-#include <memory>  // addressof
 #include <type_traits>
 #include <utility>
 
@@ -20,7 +19,7 @@ class FunctionRef<R(A...)> {
  public:
   template <class F>
   requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>) FunctionRef(F&& f)
-      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))), call_([](void* object, A... a) -> R {
+      : object_(const_cast<void*>(static_cast<const void*>(&f))), call_([](void* object, A... a) -> R {
           return (*static_cast<std::add_pointer_t<std::remove_reference_t<F>>>(object))(std::forward<A>(a)...);
         }) {}
   R operator()(A... a) const { return call_(object_, std::forward<A>(a)...); }

@@ -76,9 +76,11 @@ void Recorder::State::write_run() {
   line.add("schema", int64_t{2});
   line.add("fathom", FATHOM_VERSION);
   line.add("time", time_now());
-  for (const char* key : {"net", "depth", "seed"})
-    if (const auto found_info = options.info.find(key); found_info != options.info.end())
-      add_text_or_number(line, key, found_info->second);
+  const auto has_place = [](const Fact& fact) {
+    return fact.name == "net" || fact.name == "depth" || fact.name == "seed";
+  };
+  for (const Fact& fact : options.info)
+    if (has_place(fact)) add_text_or_number(line, fact.name, fact.value);
   if (!parameters.empty()) line.add("dtype", to_string(parameters[0].tensor.dtype()));
   line.add("every", options.every);
   line.add("plan", plan_of(options));
@@ -94,8 +96,8 @@ void Recorder::State::write_run() {
   line.add("build", "debug");
 #endif
   line.object("options", [&] {
-    for (const auto& [key, value] : options.info)
-      if (key != "net" && key != "depth" && key != "seed") line.add(key, value);
+    for (const Fact& fact : options.info)
+      if (!has_place(fact)) line.add(fact.name, fact.value);
   });
 }
 

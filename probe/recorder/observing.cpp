@@ -17,7 +17,7 @@ bool is_passed(const Node& node) { return node.trained && !node.is_leaf(); }
 
 // On a site's output: measures the site, with the cotangent that backward() brings.
 struct Recorder::SiteHook final : Hook {
-  std::shared_ptr<State> state;
+  Ref<State> state;
   std::shared_ptr<SiteMeasure> row;
   State::Site* site;
   State::Kind kind;
@@ -53,7 +53,7 @@ struct Recorder::SiteHook final : Hook {
 
 // On a site's input: the norm of the cotangent there.
 struct Recorder::InputHook final : Hook {
-  std::shared_ptr<State> state;
+  Ref<State> state;
   std::shared_ptr<SiteMeasure> row;
 
   Tensor operator()(const Tensor& g) override {
@@ -107,13 +107,13 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
   row->site = site.path;
   describe_output(*row, site, module, y);
   if (x && is_passed(*x) && x.get() != node) {
-    auto hook = std::make_unique<InputHook>();
-    hook->state = shared_from_this();
+    auto hook = Owned(new InputHook);
+    hook->state = Ref(this);
     hook->row = row;
     add_hook(*x, std::move(hook));
   }
-  auto hook = std::make_unique<SiteHook>();
-  hook->state = shared_from_this();
+  auto hook = Owned(new SiteHook);
+  hook->state = Ref(this);
   hook->row = std::move(row);
   hook->site = &site;
   hook->kind = kind;

@@ -1,6 +1,8 @@
 // What a recorder holds, and how it follows the calls of modules. Internal to the recorder.
 #pragma once
 #include <deque>
+#include <map>
+#include <memory>  // shared_ptr
 #include <optional>
 #include <unordered_map>
 
@@ -38,7 +40,7 @@ class Flag {  // set for a scope
   bool &flag_, before_;
 };
 
-struct Recorder::State final : nn::Observer, optim::StepObserver, std::enable_shared_from_this<State> {
+struct Recorder::State final : nn::Observer, optim::StepObserver {
   struct Site {
     std::string path;
     int64_t calls = 0;               // in this step, recorded ones
@@ -71,6 +73,9 @@ struct Recorder::State final : nn::Observer, optim::StepObserver, std::enable_sh
     std::vector<double> norm, bound, gain;
   };
 
+  uint32_t refs = 0;
+  static void dispose(State* state) { delete state; }
+
   RecorderOptions options;
   RecordFile file;
   nn::Module* net;
@@ -87,7 +92,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver, std::enable_sh
   std::vector<ParameterMeasure> last_parameters;
   std::vector<Alarm> alarms;
   std::optional<Trace> trace;  // until it has found something
-  std::deque<double> losses;  // the last ones
+  std::deque<double> losses;   // the last ones
   std::vector<Tensor> sharpest;
   std::optional<Waiting> waiting;
   std::string lines;  // not written yet

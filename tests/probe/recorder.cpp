@@ -1,6 +1,7 @@
 #include "fathom/probe/recorder.h"
 
 #include <unistd.h>  // getpid
+#include <memory>
 
 #include <cmath>
 #include <filesystem>
