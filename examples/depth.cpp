@@ -54,7 +54,10 @@ Row train(const Options& options, const io::Split& data, const std::string& kind
   manual_seed(options.seed);
   Net net(kind, layers, data.train.x.size(1), options.width, 10);
   optim::AdamW opt(net.parameters(), {.lr = options.lr, .weight_decay = options.weight_decay});
+  const int64_t details_every = options.every * std::max<int64_t>(1, options.steps / 2 / options.every);
   probe::Recorder recorder(net, {.every = options.every,
+                                 .details_every = details_every,
+                                 .parameters_every = details_every,
                                  .out = options.out,
                                  .name = name,
                                  .sites = "blocks.*",

@@ -13,7 +13,7 @@ using namespace record;
 
 using nlohmann::json;
 
-constexpr double bytes_of_layers = 500e3, bytes_of_parameters = 120e3, bytes_of_spectra = 120e3,
+constexpr double bytes_of_layers = 400e3, bytes_of_parameters = 120e3, bytes_of_spectra = 120e3,
                  bytes_of_points = 200e3;
 
 // JSON has no NaN and no infinity: they travel as strings, and the page's Number() reads them back.
