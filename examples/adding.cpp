@@ -152,13 +152,4 @@ int run(const Options& options) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Options options;
-  if (const int code = read_options(argc, argv, options); code >= 0) return code;
-  try {
-    return run(options);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "adding: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return run_program("adding", argc, argv, read_options, run); }

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 #include <string>
 
 // A number within bounds, which NaN is not.
@@ -33,5 +34,19 @@ inline int parse_arguments(CLI::App& app, int argc, char** argv) {
     const std::string name = app.get_name();
     std::fprintf(stderr, "%s: %s (%s --help lists the options)\n", name.c_str(), line.c_str(), name.c_str());
     return 2;
+  }
+}
+
+// A program's main: reads its options (see parse_arguments) and runs; an error is one line on stderr, and exit 1.
+template <class Options>
+int run_program(const char* name, int argc, char** argv, int (*read)(int, char**, Options&),
+                int (*run)(const Options&)) {
+  Options options;
+  if (const int code = read(argc, argv, options); code >= 0) return code;
+  try {
+    return run(options);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", name, error.what());
+    return 1;
   }
 }

@@ -113,13 +113,4 @@ int run(const Options& options) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Options options;
-  if (const int code = read_options(argc, argv, options); code >= 0) return code;
-  try {
-    return run(options);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "resnet: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return run_program("resnet", argc, argv, read_options, run); }

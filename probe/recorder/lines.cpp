@@ -173,7 +173,8 @@ void Recorder::State::write_parameters(std::span<const optim::StepNorms> norms) 
         norm = std::hypot(norm, each.gradient);
       }
   if (last_parameters.empty()) return;
-  if (options.grad_norm) write_step(norm);
+  // An optimiser may step a part of them.
+  if (options.grad_norm) write_step(last_parameters.size() == parameters_with_gradient() ? norm : grad_norm());
   JsonLine line(lines, "parameters");
   line.add("run", options.name);
   line.add("step", steps - 1);

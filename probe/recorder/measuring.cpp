@@ -24,9 +24,9 @@ double largest(std::span<const double> list) {
 double smallest(std::span<const double> list) {
   return list.empty() || any_nan(list) ? NAN : *std::min_element(list.begin(), list.end());
 }
-double median(std::span<const double> numbers) {
-  if (numbers.empty() || any_nan(numbers)) return NAN;
-  pool::vector<double> list(numbers.begin(), numbers.end());
+double median(std::span<const double> values) {
+  if (values.empty() || any_nan(values)) return NAN;
+  pool::vector<double> list(values.begin(), values.end());
   const auto middle = list.begin() + ptrdiff_t(list.size() / 2);
   std::nth_element(list.begin(), middle, list.end());
   return list.size() % 2 ? *middle : (*middle + *std::max_element(list.begin(), middle)) / 2;
@@ -177,6 +177,11 @@ void Recorder::State::measure_probe() {
   if (details_due() && !links.empty()) measure_product({});
   links.clear();
   for (auto& [module, site] : sites) site.calls = 0;
+}
+
+size_t Recorder::State::parameters_with_gradient() const {
+  return size_t(std::count_if(parameters.begin(), parameters.end(),
+                              [](const nn::NamedTensor& each) { return each.tensor.grad().defined(); }));
 }
 
 double Recorder::State::grad_norm() const {

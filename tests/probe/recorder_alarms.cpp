@@ -1,0 +1,121 @@
+// What a recorder watches for: alarms, and the sharpness of the loss.
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "fathom/autograd/grad.h"
+#include "fathom/autograd/ops.h"
+#include "fathom/optim/optim.h"
+#include "fathom/probe/jacobian.h"
+#include "fathom/probe/recorder.h"
+#include "fathom/probe/sharpness.h"
+#include "tests/probe/recorder_support.h"
+#include "tests/support.h"
+
+using probe::Recorder;
+
+TEST_CASE("Recorder: alarms of the loss") {
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 1, {.dtype = f64}));
+  std::vector<std::string> called;
+  {
+    Recorder recorder(net, {.every = 0, .out = folder, .alarms = {.loss_spike = 4, .call = [&](const probe::Alarm& a) {
+                                                                    called.push_back(a.kind);
+                                                                  }}});
+    for (double scale : {1.0, 1.1, 5.0, 1.0, double(NAN)}) recorder.backward(sum(net(inputs(2)) * 0) + scale);
+    CHECK(recorder.alarms().size() == 2);
+  }
+  CHECK(called == std::vector<std::string>{"loss_spike", "nonfinite"});
+  const auto run = folder.run();
+  REQUIRE(run.alarms.size() == 2);
+  CHECK(run.alarms[0].step == 2);
+  CHECK(run.alarms[0].message == "the loss 5 is 4.545 times the median of the last 2 steps");
+  CHECK(run.alarms[1].step == 4);
+  CHECK(run.alarms[1].message == "the loss is NaN");
+  CHECK(run.points.size() == 5);
+}
+
+TEST_CASE("Recorder: alarms of the layers; one that stops is an Error after the record is written") {
+  const Folder folder;
+  nn::Sequential net = tanh_layers(3);
+  for (Tensor& w : net.parameters()) {
+    const NoGrad off;
+    w *= 0.01;
+  }
+  Recorder recorder(
+      net, {.every = 1, .out = folder, .sites = "*", .alarms = {.vanishing = 1e-3, .action = probe::OnAlarm::stop}});
+  const std::string message = error_of([&] { recorder.backward(mean(square(net(inputs(2))))); });
+  CHECK(message.starts_with("Recorder: step 0: vanishing at 0: through 3 layers the gradient changes by 10^-"));
+  CHECK(message.ends_with("the threshold is 0.001"));
+  CHECK(recorder.steps() == 1);
+  CHECK(folder.run().alarms.at(0).action == "stop");
+  CHECK(folder.run().layers.frames.size() == 1);
+}
+
+struct Breaks : nn::Module {
+  Tensor unused = ones({2}, {.dtype = f64, .requires_grad = true});
+  Tensor forward(Tensor x) override { return log(std::move(x) - 100); }
+  void fields(nn::Fields& f) override { f("unused", unused); }
+};
+
+TEST_CASE("Recorder: where a value is not finite first, and a parameter without a gradient") {
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 5, {.dtype = f64}), Breaks{}, nn::Tanh());
+  Recorder recorder(net, {.every = 1, .out = folder, .sites = "*"});
+  recorder.backward(mean(net(inputs(2))));
+  REQUIRE(recorder.alarms().size() == 3);
+  CHECK(recorder.alarms()[0].kind == "no_gradient");
+  CHECK(recorder.alarms()[0].site == "1.unused");
+  CHECK(recorder.alarms()[1].site == "1");
+  CHECK(recorder.alarms()[1].message == "its output is not finite");
+  CHECK(recorder.alarms()[2].message == "the loss is NaN");
+}
+
+TEST_CASE("Recorder: with a trace the alarm says where it comes from, once") {
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 5, {.dtype = f64}), Breaks{}, nn::Tanh());
+  Recorder recorder(net, {.every = 1, .out = folder, .alarms = {.trace = true, .no_gradient = false}});
+  recorder.backward(mean(net(inputs(2))));
+  REQUIRE(recorder.alarms().size() == 2);
+  CHECK(recorder.alarms()[0].kind == "nonfinite");
+  CHECK(recorder.alarms()[0].site == "1");
+  CHECK(recorder.alarms()[0].message.starts_with("log (2, 5) in 1 is not finite: NaN at element 0, sample 0; 10 in"));
+  CHECK(recorder.alarms()[1].site == "2");
+  CHECK(recorder.alarms()[1].message.starts_with("the gradient of log (2, 5) in 1, made by the rule of tanh (2, 5)"));
+  recorder.backward(mean(net(inputs(2))));
+  CHECK(recorder.alarms().size() == 4);
+  CHECK(recorder.alarms()[2].message == "its output is not finite");
+}
+
+TEST_CASE("sharpness: the largest eigenvalue, and its direction") {
+  const Tensor a = tensor({{2.0, 1}, {1, 3}}, {.dtype = f64}), w = tensor({0.3, -0.2}, {.dtype = f64}).requires_grad_();
+  const Tensor v = tensor({0.5}, {.dtype = f64}).requires_grad_();
+  const Tensor loss = 0.5 * matmul(w, matmul(a, w)) + 4 * square(v[0]);
+  const auto s = probe::sharpness(loss, std::vector<Tensor>{w, v});
+  CHECK(s.value == doctest::Approx(8));
+  CHECK(std::abs(s.direction[1].item()) == doctest::Approx(1));
+  CHECK(s.residual < 1e-3);
+  CHECK(probe::sharpness(loss, std::vector<Tensor>{w}).value == doctest::Approx((5 + std::sqrt(5)) / 2));
+  const auto warm = probe::sharpness(loss, std::vector<Tensor>{w, v}, {.start = s.direction});
+  CHECK(warm.iterations == 1);
+  CHECK(error_of([&] { probe::sharpness(loss, std::vector<Tensor>{w}, {.iterations = 0}); }) ==
+        "sharpness: 0 iterations, at least 1 is needed");
+}
+
+TEST_CASE("Recorder: sharpness goes into the record beside 2 / lr") {
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 1, {.bias = false, .dtype = f64}));
+  const Tensor x = inputs(6);
+  {
+    Recorder recorder(net, {.every = 0, .out = folder});
+    const Tensor loss = 0.5 * mean(square(net(x)));
+    const double found = recorder.sharpness(loss, 0.1);
+    const Tensor w = zeros({5}, {.dtype = f64, .requires_grad = true});  // the Hessian is x^T x / 6
+    const double s = probe::Jacobian(matmul(x, w), w, {.batch_axis = -1}).singular_values().to_vector()[0];
+    CHECK(found == doctest::Approx(s * s / 6).epsilon(1e-6));
+    recorder.backward(loss);
+  }
+  const auto run = folder.run();
+  REQUIRE(run.sharpness.size() == 1);
+  CHECK(run.sharpness[0].edge == 20.0);
+}

@@ -1,0 +1,30 @@
+// Folders for records, and small nets that are recorded.
+#pragma once
+#include <unistd.h>  // getpid
+
+#include <filesystem>
+#include <string>
+
+#include "fathom/autograd/create.h"
+#include "fathom/nn/nn.h"
+#include "fathom/probe/record.h"
+
+using namespace fathom;
+
+struct Folder {
+  std::filesystem::path path = std::filesystem::temp_directory_path() / ("fathom_plan_" + std::to_string(getpid()));
+  Folder() { std::filesystem::create_directories(path); }
+  ~Folder() { std::filesystem::remove_all(path); }
+  operator std::string() const { return path.string(); }
+  probe::record::Run run() const { return probe::record::read((path / "record.jsonl").string()).runs.at(0); }
+};
+
+inline nn::Sequential tanh_layers(int n, int64_t width = 5) {
+  nn::Sequential net;
+  for (int i = 0; i < n; ++i) net.push_back(nn::Sequential(nn::Linear(width, width, {.dtype = f64}), nn::Tanh()));
+  return net;
+}
+inline Tensor inputs(int64_t n, uint64_t seed = 3) {
+  Rng rng(seed);
+  return randn({n, 5}, {.dtype = f64}, rng);
+}
