@@ -22,26 +22,35 @@ namespace {
 
 constexpr int most_threads = 256;
 
-// Lives on the caller's stack. Who has time takes the next piece.
+// Lives on the caller's stack. Who has time takes the next piece, half of its share of what is left, so that all end
+// together also where a core is slow or late.
 struct Job {
   FunctionRef<void(int64_t, int64_t)> f;
-  int64_t n, piece;
+  int64_t n, grain, sharers;
   bool flush = flushes_denormals();
   std::atomic<int64_t> next = 0;
   std::mutex failing = {};
   std::exception_ptr error = {};
   int64_t failed_at = 0;
 
+  int64_t end_of_piece(int64_t begin) const {
+    const int64_t grains = (n - begin + grain - 1) / grain;
+    return std::min(n, begin + grain * ((grains + 2 * sharers - 1) / (2 * sharers)));
+  }
   void work() {
+    int64_t begin = next, end;
     while (true) {
-      const int64_t begin = next.fetch_add(piece, std::memory_order_relaxed);
-      if (begin >= n) return;
+      do {
+        if (begin >= n) return;
+        end = end_of_piece(begin);
+      } while (!next.compare_exchange_weak(begin, end));
       try {
-        f(begin, std::min(n, begin + piece));
+        f(begin, end);
       } catch (...) {
         const std::lock_guard lock(failing);
         if (!error || begin < failed_at) error = std::current_exception(), failed_at = begin;
       }
+      begin = end;
     }
   }
 };
@@ -149,9 +158,7 @@ void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t begin, int6
   if (helpers == 0 || n <= grain || in_a_piece || ended || !in_use.try_lock()) return f(0, n);
   const std::lock_guard lock(in_use, std::adopt_lock);
   workers().start(int(helpers));
-  // A few pieces a thread, in case one is late.
-  const int64_t grains = (n + grain - 1) / grain, pieces = 4 * (helpers + 1);
-  Job job{.f = f, .n = n, .piece = grain * ((grains + pieces - 1) / pieces)};
+  Job job{.f = f, .n = n, .grain = grain, .sharers = helpers + 1};
   current_job = &job;
   ++jobs_so_far;
   jobs_so_far.notify_all();

@@ -32,17 +32,24 @@ auto sum_all(const T* x, int64_t n) {
   return sum_row(sums.data(), int64_t(sums.size()));
 }
 
-// y (columns) = the sum of the rows of x. Many rows of floats are added by hundreds, and these sums in double.
+// y (columns) = the sum of the rows of x, a stride apart. Many rows of floats are added by hundreds, these in double.
 template <class T>
-void sum_columns(const T* x, int64_t rows, int64_t columns, T* y) {
+void sum_some_columns(const T* x, int64_t rows, int64_t columns, int64_t stride, T* y) {
   constexpr int64_t some = 256;
-  if (!std::same_as<T, float> || rows <= 2 * some) return kernel::sum_rows(x, rows, columns, y);
+  if (!std::same_as<T, float> || rows <= 2 * some) return kernel::sum_rows(x, rows, columns, stride, y);
   pool::vector<double> total(size_t(columns), 0.0);
   for (int64_t r = 0; r < rows; r += some) {
-    kernel::sum_rows(x + r * columns, std::min(some, rows - r), columns, y);
+    kernel::sum_rows(x + r * stride, std::min(some, rows - r), columns, stride, y);
     for (int64_t j = 0; j < columns; ++j) total[size_t(j)] += double(y[j]);
   }
   for (int64_t j = 0; j < columns; ++j) y[j] = T(total[size_t(j)]);
+}
+
+template <class T>
+void sum_columns(const T* x, int64_t rows, int64_t columns, T* y) {
+  constexpr int64_t line = 64;  // columns: whole lines of the cache
+  parallel(columns, line * std::max<int64_t>(1, piece / std::max<int64_t>(1, rows * line)),
+           [&](int64_t begin, int64_t end) { sum_some_columns(x + begin, rows, end - begin, columns, y + begin); });
 }
 
 template <class T>

@@ -20,7 +20,6 @@ namespace {
 
 constexpr double worth_sharing = 2e6;  // multiplications
 constexpr double small_product = 1e6;  // OpenBLAS takes other kernels up to here
-constexpr int64_t cut = 64;            // whole tiles and whole lines of the cache
 
 void check_index(int64_t size) {
   if (size > 0x7fffffff) throw Error("matmul: a size of " + std::to_string(size) + " exceeds BLAS's index");
@@ -148,14 +147,19 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
   const double work = double(m) * double(n) * double(k);
   if (work <= worth_sharing) return product(m, n, k, a, b, c, accumulate, c_stride, row);
 
-  // The cuts are a matter of the sizes alone, also for one thread: at the edge of a tile OpenBLAS adds in another
-  // order. Few and large blocks, since each packs the other matrix anew.
   const bool by_rows = 2 * m > n;
-  const int64_t longer = by_rows ? m : n, count = int64_t(std::bit_floor(uint64_t(std::clamp(work / 2e7, 2.0, 64.0))));
-  const int64_t block = ((longer + count - 1) / count + cut - 1) / cut * cut, blocks = (longer + block - 1) / block;
-  parallel(blocks, 1, [&](int64_t first, int64_t last) {
-    for (; first < last; ++first) {
-      const int64_t begin = first * block, size = std::min(longer, begin + block) - begin;
+  const int64_t longer = by_rows ? m : n;
+  // Tiles may be cut anywhere: a run of blocks is a product of up to three, whose part of a stays in the second cache.
+  int64_t block = by_rows ? 4 * tile_rows : 2 * vector_size<T>, run = 3;
+  if (!tiles_pay) {
+    // A matter of the sizes alone: at the edge of a tile OpenBLAS adds in another order. Few and large, since it packs
+    // the other matrix anew for each.
+    const int64_t count = int64_t(std::bit_floor(uint64_t(std::clamp(work / 2e7, 2.0, 64.0)))), whole_tiles = 64;
+    block = ((longer + count - 1) / count + whole_tiles - 1) / whole_tiles * whole_tiles, run = 1;
+  }
+  parallel((longer + block - 1) / block, 1, [&](int64_t first, int64_t last) {
+    for (; first < last; first += run) {
+      const int64_t begin = first * block, size = std::min(longer, std::min(last, first + run) * block) - begin;
       if (by_rows) product(size, n, k, rows_from(a, begin), b, c + begin * c_stride, accumulate, c_stride, row);
       else product(m, size, k, a, columns_from(b, begin), c + begin, accumulate, c_stride, row ? row + begin : nullptr);
     }

@@ -91,9 +91,9 @@ double sum_of_squares(const T* x, int64_t n) {
   return sum_of(x, x, n, [](auto a, auto) { return a * a; });
 }
 
-// sums (columns) = the sum of the rows of x (rows, columns).
+// sums (columns) = the sum of the rows of x (rows, columns), which lie a stride apart.
 template <class T>
-void sum_rows(const T* __restrict x, int64_t rows, int64_t columns, T* __restrict sums) {
+void sum_rows(const T* __restrict x, int64_t rows, int64_t columns, int64_t stride, T* __restrict sums) {
   constexpr int64_t strip = 1024;  // columns whose sums stay in the first cache
   for (int64_t from = 0; from < columns; from += strip) {
     const int64_t n = std::min(strip, columns - from);
@@ -101,13 +101,18 @@ void sum_rows(const T* __restrict x, int64_t rows, int64_t columns, T* __restric
     std::fill(s, s + n, T(0));
     int64_t r = 0;
     for (; r + 4 <= rows; r += 4) {
-      const T* a = x + r * columns + from;
-      const T *b = a + columns, *c = b + columns, *d = c + columns;
+      const T* a = x + r * stride + from;
+      const T *b = a + stride, *c = b + stride, *d = c + stride;
       for (int64_t j = 0; j < n; ++j) s[j] += (a[j] + b[j]) + (c[j] + d[j]);
     }
     for (; r < rows; ++r)
-      for (int64_t j = 0; j < n; ++j) s[j] += x[r * columns + from + j];
+      for (int64_t j = 0; j < n; ++j) s[j] += x[r * stride + from + j];
   }
+}
+
+template <class T>
+void sum_rows(const T* x, int64_t rows, int64_t columns, T* sums) {
+  sum_rows(x, rows, columns, columns, sums);
 }
 
 // Adds row (columns) to each row of x (rows, columns).
