@@ -4,7 +4,6 @@
 #include <cmath>
 #include <numeric>  // inner_product
 
-#include "fathom/optim/for_each.h"  // StepSums
 #include "fathom/optim/observer.h"
 #include "fathom/tensor/kernels/map.h"
 
@@ -146,13 +145,13 @@ void LBFGS::tell_observer(const Vector& before, const Vector& gradient) const {
   std::vector<StepNorms> norms;
   size_t i = 0;
   for (const Parameter& p : parameters_) {
-    StepSums sums;
+    StepNorms of{p.w};  // their squares, at first
     for (const size_t end = i + size_t(p.w.numel()); i < end; ++i) {
       const double change = after[i] - before[i];
-      sums.weight += before[i] * before[i], sums.gradient += gradient[i] * gradient[i], sums.update += change * change;
+      of.weight += before[i] * before[i], of.gradient += gradient[i] * gradient[i], of.update += change * change;
     }
-    if (p.w.grad().defined())
-      norms.push_back({p.w, std::sqrt(sums.weight), std::sqrt(sums.gradient), std::sqrt(sums.update)});
+    for (double* each : {&of.weight, &of.gradient, &of.update}) *each = std::sqrt(*each);
+    if (p.w.grad().defined()) norms.push_back(std::move(of));
   }
   tell_norms(norms);
 }

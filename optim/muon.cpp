@@ -49,7 +49,6 @@ void Muon::update(Parameter& p, const Tensor& g, double clip_scale) {
     const T rate = T(o.lr * std::sqrt(std::max(1.0, double(out) / double(in))));
     for_each<T>([=](T& w, T u) { w = keep * w - rate * u; }, p.w,
                 orthogonalized(direction.reshape({out, in}), o.steps));
-    if (sums) sums->gradient = squared_grad_norm(p.w);
   });
 }
 

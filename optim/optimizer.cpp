@@ -45,10 +45,15 @@ double Optimizer::step(StepOptions options) {
   if (!(options.clip_norm >= 0))
     throw Error("step: clip_norm must not be negative, got " + std::to_string(options.clip_norm));
   const NoGrad off;
+  const bool observed = norms_are_wanted();
+  const bool measured = options.clip_norm > 0 || options.measure_norm || options.on_nonfinite == OnNonfinite::skip;
+  pool::vector<double> squares;
+  for (size_t i = 0; (measured || observed) && i < parameters_.size(); ++i)
+    squares.push_back(squared_grad_norm(parameters_[i].w));
   double norm = 0, scale = 1;
-  if (options.clip_norm > 0 || options.measure_norm || options.on_nonfinite == OnNonfinite::skip) {
+  if (measured) {
     double total = 0;
-    for (const Parameter& p : parameters_) total += squared_grad_norm(p.w);
+    for (const double each : squares) total += each;
     norm = std::sqrt(total);
     if (!std::isfinite(norm)) {
       if (options.on_nonfinite == OnNonfinite::skip) return norm;
@@ -58,9 +63,9 @@ double Optimizer::step(StepOptions options) {
     }
     if (options.clip_norm > 0) scale = clip_scale(norm, options.clip_norm);
   }
-  const bool observed = norms_are_wanted();
   std::vector<StepNorms> norms;
-  for (Parameter& p : parameters_) {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    Parameter& p = parameters_[i];
     const Tensor g = p.w.grad();
     if (!g.defined()) continue;
     ++p.steps;
@@ -70,7 +75,7 @@ double Optimizer::step(StepOptions options) {
       update(p, g.is_contiguous() ? g : kernel::clone(g), scale);
     }
     p.w.storage().changed("step");
-    if (observed) norms.push_back({p.w, std::sqrt(sums.weight), std::sqrt(sums.gradient), std::sqrt(sums.update)});
+    if (observed) norms.push_back({p.w, std::sqrt(sums.weight), std::sqrt(squares[i]), std::sqrt(sums.update)});
   }
   if (observed) tell_norms(norms);
   return norm;
