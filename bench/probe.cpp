@@ -1,9 +1,12 @@
 // What the instruments cost: one thread. The cases layer_jacobian_* have yardsticks of the same name.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fathom/fathom.h"
 
@@ -79,32 +82,60 @@ struct Deep {
   }
 };
 
-// A step without a recorder, with one that has nothing to do, and with what is measured of all layers at every step or
-// at every tenth.
-void add_recorder_cases(const std::string& net, int64_t width, int64_t batch, int64_t depth) {
-  const auto add = [&](const std::string& name, bool recorded, probe::RecorderOptions options) {
-    options.out = (std::filesystem::temp_directory_path() / "fathom_bench_probe").string();
-    options.sites.assign(1, '*');
-    benchmark::RegisterBenchmark((net + name).c_str(), [=](benchmark::State& state) {
-      Deep deep{width, batch, depth};
-      std::optional<probe::Recorder> recorder;
-      if (recorded) recorder.emplace(deep.net, options);
-      const auto backward = [&](const Tensor& loss) { recorder ? recorder->backward(loss) : loss.backward(); };
-      for (int i = 0; i < 3; ++i) deep.step(backward);  // the first power iteration starts from nothing
-      for (auto _ : state) deep.step(backward);
-    })->Unit(benchmark::kMicrosecond);
+double median(std::vector<double> list) {
+  const auto middle = list.begin() + std::ptrdiff_t(list.size() / 2);
+  std::nth_element(list.begin(), middle, list.end());
+  return *middle;
+}
+
+// Steps of one net in one run, every `period`-th with something to measure: the median time of such a step, beside it
+// that of the others (`alone_us`) and how much longer training takes (`percent`). With a period of 1 every other step
+// is one of a second net that has no recorder.
+void recorded_steps(benchmark::State& state, Deep deep, int64_t period, probe::RecorderOptions options) {
+  options.out = (std::filesystem::temp_directory_path() / "fathom_bench_probe").string();
+  options.sites.assign(1, '*');
+  probe::Recorder recorder(deep.net, options);
+  std::optional<Deep> unrecorded;
+  if (period == 1) unrecorded.emplace(deep.width, deep.batch, deep.depth);
+  const auto seconds = [](auto step) {
+    const auto begin = std::chrono::steady_clock::now();
+    step();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
-  add("", false, {});
-  add("_nothing_due", true, {.every = 0, .grad_norm = false});
-  add("_norms", true, {.every = 0, .gains_every = 1, .parameters_every = 1});
+  const auto recorded = [&] { deep.step([&](const Tensor& loss) { recorder.backward(loss); }); };
+  std::vector<double> with, without;
+  const auto round = [&] {
+    with.push_back(seconds(recorded));
+    for (int64_t i = 1; i < period; ++i) without.push_back(seconds(recorded));
+    if (unrecorded) without.push_back(seconds([&] { unrecorded->step([](const Tensor& loss) { loss.backward(); }); }));
+    return with.back();
+  };
+  for (int i = 0; i < 3; ++i) round();  // the first power iteration starts from nothing
+  with.clear(), without.clear();
+  for (auto _ : state) state.SetIterationTime(round());
+  const double alone = median(without), extra = median(with) - alone;
+  state.counters["alone_us"] = 1e6 * alone;
+  state.counters["percent"] = 100 * extra / alone / double(period <= 2 ? 1 : period);
+}
+
+void add_recorder_cases(const std::string& net, int64_t width, int64_t batch, int64_t depth) {
+  const auto add = [&](const std::string& name, int64_t period, const probe::RecorderOptions& options) {
+    benchmark::RegisterBenchmark((net + name).c_str(),
+                                 [=](benchmark::State& state) {
+                                   recorded_steps(state, {width, batch, depth}, period, options);
+                                 })
+        ->UseManualTime()
+        ->Unit(benchmark::kMicrosecond);
+  };
+  add("_nothing_due", 1, {.every = 0, .grad_norm = false});
+  add("_norms", 2, {.every = 0, .gains_every = 2, .parameters_every = 2, .grad_norm = false});
   for (int64_t samples : {batch, int64_t{8}})
-    for (int64_t every : {1, 10}) {
+    for (int64_t period : {2, 10}) {
       std::string name = "_sigma_max_of_";
       name += std::to_string(samples);
-      if (every > 1) name += "_every_10";
-      add(name, true, {.every = every, .samples = samples, .frobenius = false, .grad_norm = false});
+      if (period == 10) name += "_every_10";
+      add(name, period, {.every = period, .samples = samples, .frobenius = false, .grad_norm = false});
     }
-  add("", false, {});
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ void for_each(F f, const Tensor& w, const Tensor& g, const Ts&... rest) {
     for (int64_t i = 0; i < n; ++i) each(p[i]...);
   };
   const auto from = std::tuple(w.template data<T>(), g.template data<T>(), rest.template data<T>()...);
-  constexpr int64_t grain = kernel::parallel_grain, block = 1024;
+  constexpr int64_t grain = kernel::parallel_grain, block = 512;
   StepSums* const sums = step_sums;
   if (!sums)
     return parallel(w.numel(), grain, [&](int64_t begin, int64_t end) {

@@ -172,17 +172,25 @@ std::optional<Jacobian::Factors> Jacobian::find_factors() const {
     if (dense) layer = &to;
   });
   if (!fits) return {};
+  const NoGrad off;
+  // Of a way of elementwise ops; undefined where there is none.
   const auto diagonal = [&](Node* y, Node* x) {
     if (y == x) return Tensor();
-    const NoGrad off;
     const Slice between(y, std::span<Node* const>(&x, 1));
     return contiguous_of(leading_of(between.jvp(kernel::full(x->shape, 1, x->dtype))));
   };
   Node *y = const_cast<Node*>(slice_.y()), *x = const_cast<Node*>(&slice_.x(0));
   if (!layer) return Factors{diagonal(y, x), {}, nullptr};
-  Node* const ends[] = {layer, x};
-  if (layer != y && Slice(y, ends, Slice::Beyond::cut).reaches(1)) return {};  // a way around it
-  return Factors{diagonal(y, layer), diagonal(layer->input(0), x), layer};
+  Factors found{{}, {}, layer};
+  if (layer != y) {
+    Node* const ends[] = {layer, x};
+    const Slice after(y, ends, Slice::Beyond::cut);
+    if (after.reaches(1)) return {};  // a way around it
+    found.after =
+        contiguous_of(leading_of(after.jvp(std::array{kernel::full(layer->shape, 1, layer->dtype), Tensor()})));
+  }
+  found.before = diagonal(layer->input(0), x);
+  return found;
 }
 
 Tensor Jacobian::matrix() const {

@@ -95,7 +95,7 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
         m.grad_in = before.grad_in, m.grad_out = before.grad_out;
         m.activation_rms = before.activation_rms, m.weight_norm = before.weight_norm;
       }
-      m.gain = m.grad_in / m.grad_out;
+      if (std::isnan(m.gain)) m.gain = m.grad_in / m.grad_out;
       s.last.push_back(std::move(m));
     }
     s.found.clear();
@@ -104,7 +104,7 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   }
   s.waiting = {s.steps, s.loss};
   if (s.options.grad_norm && !s.parameters_due(s.steps)) s.write_step(s.grad_norm());
-  s.write();
+  s.write_in_time();
   struct Next {  // also after an alarm that stops
     int64_t& steps;
     ~Next() { ++steps; }
@@ -119,7 +119,7 @@ void Recorder::step(double grad_norm) {
   const Stopwatch watch(state_->measuring);
   if (!state_->open) return;
   state_->write_step(grad_norm);
-  state_->write();
+  state_->write_in_time();
 }
 
 double Recorder::sharpness(const Tensor& loss, double lr) {
@@ -132,7 +132,7 @@ double Recorder::sharpness(const Tensor& loss, double lr) {
   s.sharpest = std::move(found.direction);
   if (!s.open) return found.value;
   s.write_sharpness(found, lr);
-  s.write();
+  s.write_in_time();
   return found.value;
 }
 
@@ -144,6 +144,8 @@ void Recorder::finish(RecorderEnd end) {
   s.write();
   s.open = false;
 }
+
+void Recorder::flush() { state_->write(); }
 
 void Recorder::report(const std::string& page_path) {
   state_->write_step({});

@@ -28,7 +28,8 @@ struct Fact {
 struct RecorderOptions {
   // How often, in steps, the first at step 0; 0: never.
   int64_t every = 10;         // of each site sigma_max, Frobenius norm, gain, and the norms around it
-  int64_t gains_every = 0;    // at steps between those: the gain and the norms alone
+  int64_t gains_every = 0;    // at steps between those: the gain and the norms alone; no gain of a site whose input is
+                              // data, which would cost a product of its own
   int64_t details_every = 0;  // of those at `every`: singular values with bounds, condition, ranks, the products over
                               // the sites, statistics of outputs and attention; dear, best with few samples in `probe`
   int64_t parameters_every = 0;  // norms of each weight, gradient and update, from the optimiser's own pass
@@ -41,8 +42,9 @@ struct RecorderOptions {
                            // its place
 
   // On what. With `probe`, these inputs go through the network too at the steps that are due, and the Jacobians are
-  // theirs: fewer samples than a batch has cost less, and the same ones all along can be compared. Batch statistics and
-  // the default random numbers are left as they are.
+  // theirs: fewer samples than a batch has cost less, and the same ones all along can be compared. Gains stay the
+  // batch's, without that of a site whose input is data. Batch statistics and the default random numbers are left
+  // alone.
   Tensor probe = {};
   int64_t samples = 0;  // of the batch, or the probe, how many count, from the first on; 0: all
 
@@ -67,9 +69,9 @@ struct SiteMeasure {
   double sigma_max = 0, sigma_median = 0, sigma_min = 0;        // of the samples' largest singular values: lower bounds
   double residual = 0;                                          // the largest of the samples' (see probe::Sigma)
   double frobenius = std::numeric_limits<double>::quiet_NaN();  // root mean square over the samples
-  double grad_in = std::numeric_limits<double>::quiet_NaN();    // |dloss / d input|
+  double grad_in = std::numeric_limits<double>::quiet_NaN();    // |dloss / d input|; NaN: not known
   double grad_out = 0;                                          // |dloss / d output|
-  double gain = std::numeric_limits<double>::quiet_NaN();       // grad_in / grad_out
+  double gain = std::numeric_limits<double>::quiet_NaN();       // grad_in / grad_out; of `samples` where that is data's
   double weight_norm = std::numeric_limits<double>::quiet_NaN();
   double activation_rms = 0;  // of the output
 
@@ -114,6 +116,9 @@ class Recorder {
   double sharpness(const Tensor& loss, double lr);
   // Writes the end of the run; what comes after it is not recorded.
   void finish(RecorderEnd end = {});
+  // What waits goes to the file. It does so by itself twenty times a second: a call of the system at each step would
+  // cost a small network a tenth of its time.
+  void flush();
   // Draws the record, with all its runs, as one page: see write_report. May be called while the run goes on.
   void report(const std::string& page_path);
 

@@ -35,12 +35,14 @@ struct Layout {
   void pieces(int64_t i, F f) const {
     for (int64_t o = 0; o < outer; ++o) f((o * batch + i) * inner, inner);
   }
-  // Each sample's sum of f(x, y): see kernel::sum_of.
+  // Each sample's sum of f(i)(x, y): see kernel::sum_of.
   template <class T, class F>
   void sums(const T* x, const T* y, double* to, F f) const {
     for (int64_t i = 0; i < batch; ++i) {
       double sum = 0;
-      pieces(i, [&](int64_t first, int64_t n) { sum += kernel::sum_of(x + first, y + first, n, f); });
+      pieces(i, [&, of_sample = f(i)](int64_t first, int64_t n) {
+        sum += kernel::sum_of(x + first, y + first, n, of_sample);
+      });
       to[i] = sum;
     }
   }
@@ -104,7 +106,7 @@ inline std::vector<double> norms_of(const Tensor& tensor, int axis) {
   std::vector<double> norms(size_t(layout.batch));
   visit_floating("probe", x.dtype(), [&]<class T>(T) {
     const T* numbers = x.data<T>();
-    layout.sums(numbers, numbers, norms.data(), [](auto a, auto) { return a * a; });
+    layout.sums(numbers, numbers, norms.data(), [](int64_t) { return [](auto a, auto) { return a * a; }; });
     bool usual = true;
     for (double& norm : norms) {
       usual &= norm > 1e-200 && norm < 1e200;

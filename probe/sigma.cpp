@@ -125,12 +125,14 @@ std::vector<double> or_one(std::vector<double> divisors) {
   return divisors;
 }
 
-// The norm of each sample's difference. Requires: of usual size.
-std::vector<double> distances(const Tensor& x, const Tensor& y, int axis) {
+// |x / divisor - y| of each sample. Requires: of usual size.
+std::vector<double> distances(const Tensor& x, const std::vector<double>& divisors, const Tensor& y, int axis) {
   const Layout layout(x.shape(), axis);
   std::vector<double> found(size_t(layout.batch));
   visit_floating("Jacobian", x.dtype(), [&]<class T>(T) {
-    layout.sums(x.data<T>(), y.data<T>(), found.data(), [](auto a, auto b) { return (a - b) * (a - b); });
+    layout.sums(x.data<T>(), y.data<T>(), found.data(), [&](int64_t i) {
+      return [scale = T(1 / divisors[size_t(i)])](auto a, auto b) { return (scale * a - b) * (scale * a - b); };
+    });
   });
   for (double& sum : found) sum = std::sqrt(sum);
   return found;
@@ -155,33 +157,31 @@ Sigma Jacobian::sigma_by_power(const SigmaOptions& options) const {
     }
     Tensor w = apply_transposed(u);
     if (!w.owned() || !w.is_contiguous()) w = kernel::clone(w);
-    // w becomes J^T u / stretch, u of norm 1: v where it has converged.
-    std::vector<double> scales = stretch;
-    if (in_range)
-      for (double& s : scales) s *= s;
-    divide_samples(w, axis_, or_one(scales));
-    std::vector<double> lengths = norms_of(w, axis_);
-    const std::vector<double> differences = distances(w, v, axis_);
+    // w / scale is J^T u / stretch, u of norm 1: v where it has converged.
+    std::vector<double> scales = stretch, norms = norms_of(w, axis_);
+    for (double& s : scales) s *= in_range ? s : 1;
+    scales = or_one(std::move(scales));
+    const std::vector<double> differences = distances(w, scales, v, axis_);
     done = ++result.iterations >= options.iterations;
     bool converged = true;
     for (size_t i = 0; i < n; ++i) {
       const double s = stretch[i];
       if (s > 0 && std::isfinite(s)) {
-        sigma[i] = lengths[i] * s;
+        sigma[i] = norms[i] / scales[i] * s;
         residual[i] = differences[i] * s;
-        growth[i] += std::log(s) + std::log(sigma[i]);
+        if (options.upper) growth[i] += std::log(s) + std::log(sigma[i]);
         converged &= !(differences[i] > options.tolerance);  // a NaN is not waited for
       } else {
         sigma[i] = residual[i] = s;
         growth[i] = infinity;
-        lengths[i] = 0;
+        norms[i] = 0;
       }
-      if (lengths[i] > 0 && std::isfinite(lengths[i])) continue;
+      if (norms[i] > 0 && std::isfinite(norms[i])) continue;
       draw_direction(w, axis_, int64_t(i), rng_);  // what has no direction (a zero, a NaN) gets a random one
-      lengths[i] = 1;
+      norms[i] = 1;
     }
     done |= converged;
-    divide_samples(w, axis_, lengths);
+    divide_samples(w, axis_, norms);
     v = std::move(w);
   }
   // |(J^T J)^k v| >= part sigma^(2k)

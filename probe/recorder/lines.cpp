@@ -60,7 +60,12 @@ std::string plan_of(const RecorderOptions& o) {
 
 }  // namespace
 
+void Recorder::State::write_in_time() {
+  if (waited.seconds() >= longest_wait || lines.size() >= most_waiting) write();
+}
+
 void Recorder::State::write() {
+  waited = {};
   if (lines.empty()) return;
   const Stopwatch watch(writing);
   struct Clear {  // also when it fails

@@ -75,7 +75,8 @@ void Recorder::State::describe_output(SiteMeasure& row, const Site& site, const 
   if (details_due() && y.numel()) describe_activations(row, y, int(module.batch_axis()));
 }
 
-void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t call, Node& y, Node& x) {
+void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t call, Node& y, Node& x,
+                              const Tensor& g) {
   Node* const from = &x;
   Slice slice(&y, std::span<Node* const>(&from, 1));
   if (!slice.reaches(0)) return;
@@ -90,6 +91,13 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   if (!coupled) coupled = jacobian.coupled();
   row.has_jacobian = true;
   row.coupled = jacobian.coupled();
+  if (g.defined()) {  // backward() brings nothing to x
+    const bool all = g.shape() == jacobian.y_shape();
+    const Tensor u = all ? g : kernel::clone(g.slice(int(kind.batch_axis), 0, options.samples));
+    const double back = norm_of(jacobian.apply_transposed(u));
+    row.gain = back / (all ? row.grad_out : norm_of(u));
+    if (all) row.grad_in = back;
+  }
 
   if (site.directions.size() <= size_t(call)) site.directions.resize(size_t(call) + 1);
   Tensor& direction = site.directions[size_t(call)];

@@ -35,14 +35,9 @@ struct Recorder::SiteHook final : Hook {
     Node* const from = same ? y : x.get();
     if (from && s.jacobians_due() && !s.options.probe.defined()) {
       if (s.details_due() && !s.product) s.measure_product(g);
-      s.measure(*row, *site, kind, call, *y, *from);
+      s.measure(*row, *site, kind, call, *y, *from, is_passed(*from) ? Tensor() : g.alias());
     }
     if (same) row->grad_in = row->grad_out;
-    else if (from && !is_passed(*from)) {  // backward() brings nothing there
-      const Slice slice(y, std::span<Node* const>(&from, 1));
-      if (slice.reaches(0))
-        if (const Tensor back = slice.vjp(g.alias())[0]; back.defined()) row->grad_in = norm_of(back);
-    }
     // Of sites with one and the same output, the hook of the first is called first.
     auto at = s.found.end();
     while (at != s.found.begin() && (at - 1)->node == y->number) --at;
@@ -99,7 +94,7 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
   if (probing) {
     SiteMeasure& row = probed[{site.path, call}];
     describe_output(row, site, module, y);
-    if (x) measure(row, site, kind, call, *node, *x);
+    if (x) measure(row, site, kind, call, *node, *x, {});
     return;
   }
 
@@ -130,7 +125,7 @@ void Recorder::State::stepped(std::span<const optim::StepNorms> norms) {
   if (!wants_norms()) return;
   const Stopwatch watch(measuring);
   write_parameters(norms);
-  write();
+  write_in_time();
 }
 
 }  // namespace fathom::probe

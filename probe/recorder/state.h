@@ -96,7 +96,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   std::vector<Tensor> sharpest;
   std::optional<Waiting> waiting;
   std::string lines;  // not written yet
-  Timer since_start;
+  Timer since_start, waited;
   double measuring = 0, loss = NAN, jacobians = 0, details = 0, writing = 0;  // seconds
   int64_t steps = 0;
   bool open = true, in_backward = false, busy = false, probing = false;
@@ -119,7 +119,8 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
 
   // Measuring.
   void describe_output(SiteMeasure& row, const Site& site, const nn::Module& module, const Tensor& y) const;
-  void measure(SiteMeasure& row, Site& site, Kind kind, int64_t call, Node& y, Node& x);
+  // g: the cotangent of y, where there is one.
+  void measure(SiteMeasure& row, Site& site, Kind kind, int64_t call, Node& y, Node& x, const Tensor& g);
   void measure_probe();
   void measure_product(const Tensor& g);
   double grad_norm() const;
@@ -132,8 +133,11 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   void check_gradients();
   void raise(std::string kind, std::string site, std::string message);
 
-  // Writing: a step's lines are made first, and go to the file at once.
+  // Writing: a step's lines are made first, and then wait.
+  static constexpr double longest_wait = 0.05;     // seconds
+  static constexpr size_t most_waiting = 1 << 20;  // bytes
   void write();
+  void write_in_time();
   void write_run();
   void write_step(std::optional<double> grad_norm);
   void write_layers();

@@ -153,6 +153,7 @@ TEST_CASE("Recorder: the record is whole after every step, and the report reads 
         net, {.every = 2, .out = folder, .name = "a", .info = {{"net", "plain"}, {"depth", "2"}, {"lr", "0.1"}}});
     for (int step = 0; step < 3; ++step) {
       recorder.backward(mean(square(net(batch(4)))));
+      recorder.flush();
       CHECK(probe::record::read(recorder.path()).runs[0].points.size() == size_t(step + 1));
     }
     CHECK(recorder.steps() == 3);
@@ -191,9 +192,11 @@ TEST_CASE("Recorder: the norm may be told; numbers that are none are recorded as
   recorder.backward(mean(square(net(batch(4)))));
   CHECK(folder.lines().size() == 1);
   recorder.step(4.5);
+  recorder.flush();
   CHECK(folder.lines().back()["grad_norm"] == 4.5);
   recorder.backward(mean(square(net(batch(4)))) * INFINITY);
   recorder.step(NAN);
+  recorder.flush();
   CHECK(folder.lines().back()["loss"] == "Infinity");
   CHECK(folder.lines().back()["grad_norm"] == "NaN");
 }
@@ -229,6 +232,7 @@ TEST_CASE("Recorder: samples that reach each other are labelled") {
   CHECK_FALSE(recorder.last()[0].coupled);
   CHECK(recorder.last()[1].coupled);
   CHECK(recorder.last()[1].sigma_max == doctest::Approx(1));
+  recorder.flush();
   CHECK(folder.lines()[1]["sites"][1]["coupled"] == true);
 }
 

@@ -62,7 +62,8 @@ TEST_CASE("Recorder: on a probe, the Jacobians are the probe's and the gradients
   }
   const Tensor x0 = x.detach().requires_grad_(), x1 = net[0](x0), x2 = net[1](x1);
   const auto g = grad(mean(square(x2)), {x0, x1, x2});
-  CHECK(last[0].grad_in == doctest::Approx(norm(g[0]).item()));
+  CHECK(std::isnan(last[0].grad_in));  // training does not find it
+  CHECK(last[0].grad_out == doctest::Approx(norm(g[1]).item()));
   CHECK(last[1].gain == doctest::Approx(norm(g[1]).item() / norm(g[2]).item()));
 }
 
@@ -185,7 +186,22 @@ TEST_CASE("Recorder: gains alone at the steps between") {
     recorder.backward(mean(square(net(inputs(3)))));
     CHECK(recorder.last().size() == 2);
     CHECK(recorder.last()[0].has_jacobian == (step == 0));
-    CHECK(recorder.last()[0].gain > 0);
+    CHECK(std::isnan(recorder.last()[0].gain) == (step == 1));  // its input is data
+    CHECK(recorder.last()[1].gain > 0);
+  }
+}
+
+TEST_CASE("Recorder: the gain of a site whose input is data, of the samples that count") {
+  const Folder folder;
+  nn::Sequential net = tanh_layers(2);
+  const Tensor x = inputs(6).requires_grad_();
+  for (int64_t samples : {0, 2}) {
+    Recorder recorder(net, {.every = 1, .out = folder, .sites = "*", .samples = samples});
+    recorder.backward(mean(square(net(x.detach()))));
+    const Tensor h = net[0](x), loss = mean(square(net[1](h))), g = grad(loss, {h})[0], back = grad(loss, {x})[0];
+    const auto norm_of_them = [&](const Tensor& t) { return (samples ? t.slice(0, 0, samples) : t).norm().item(); };
+    CHECK(recorder.last()[0].gain == doctest::Approx(norm_of_them(back) / norm_of_them(g)).epsilon(1e-5));
+    CHECK(std::isnan(recorder.last()[0].grad_in) == (samples > 0));
   }
 }
 
