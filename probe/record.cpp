@@ -53,7 +53,6 @@ Values values(const json& row) {
     logs[q] = value ? std::log10(*value) : missing;
   }
   // What a double cannot hold, its logarithm can.
-  if (const auto log = number(row, "log10_sigma_max")) logs[sigma_max] = *log;
   if (const auto log = number(row, "log10_gain")) logs[gain] = *log;
   const auto in = number(row, "grad_in"), out = number(row, "grad_out");
   if (logs[gain] == missing && in && out) logs[gain] = std::log10(*in) - std::log10(*out);

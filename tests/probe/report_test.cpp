@@ -147,9 +147,9 @@ TEST_CASE("report: what is no number stays visible") {
 
 TEST_CASE("report: a logarithm beyond the range of double is kept, a gain comes from its two norms") {
   const Folder folder;
-  report_of(folder, run + layers(0, R"("sigma_max":0,"log10_sigma_max":-400.5)", R"("grad_in":1,"grad_out":100)"));
+  report_of(folder, run + layers(0, R"("gain":0,"log10_gain":-400.5)", R"("grad_in":1,"grad_out":100)"));
   const auto runs = probe::record::read(folder / "record.jsonl").runs;
-  CHECK(runs[0].layers.frames[0].rows[0].second[probe::record::sigma_max] == -400.5);
+  CHECK(runs[0].layers.frames[0].rows[0].second[probe::record::gain] == -400.5);
   CHECK(runs[0].layers.frames[0].rows[1].second[probe::record::gain] == -2);
 }
 
