@@ -100,7 +100,7 @@ function axes(canvas, {x: xs, y: ys, xName, yName = power, key = []}) {
   const {ctx, w, h} = surface(canvas), box = {l: 50, r: w - 14, t: key.length ? 22 : 10, b: h - 30};
   const pad = 0.06 * (ys[1] - ys[0]) || 0.5, [lo, hi] = [ys[0] - pad, ys[1] + pad], wide = xs[1] - xs[0] || 1;
   const x = (v) => box.l + ((v - xs[0]) / wide) * (box.r - box.l), y = (v) => box.b - ((v - lo) / (hi - lo)) * (box.b - box.t);
-  const marks = yName === power ? logTicks(lo, hi, 6) : ticks(lo, hi, 6);
+  const marks = yName === num ? ticks(lo, hi, 6) : logTicks(lo, hi, 6);
   for (const t of marks) {
     const zero = Math.abs(t) < 1e-9;
     line(ctx, css(zero ? "--soft" : "--grid"), 1, [[box.l, y(t)], [box.r, y(t)]]);
@@ -110,10 +110,10 @@ function axes(canvas, {x: xs, y: ys, xName, yName = power, key = []}) {
   label(ctx, xName, (box.l + box.r) / 2, box.b + 23);
   let at = box.l;
   for (const [name, colour, dash] of key) {
-    line(ctx, css(colour), 2.2, [[at, 8], [at + 22, 8]], dash);
+    line(ctx, css(colour), 2.2, [[at, 8], [at + 16, 8]], dash);
     ctx.fillStyle = css("--soft");
-    label(ctx, name, at + 28, 8, "left");
-    at += 42 + ctx.measureText(name).width;
+    label(ctx, name, at + 21, 8, "left");
+    at += 32 + ctx.measureText(name).width;
   }
   return {ctx, box, x, y};
 }
