@@ -128,29 +128,33 @@ void show(const Record& record, size_t worst) {
   }
 }
 
+struct Options {
+  std::string record, other, csv, npy, events;
+  size_t worst = 3;
+};
+
+int read_options(int argc, char** argv, Options& o) {
+  Arguments arguments(
+      "inspect", "Prints what a record holds: summary, worst layers, alarms. Of two records, their runs side by side.");
+  arguments.option("RECORD", o.record, "record.jsonl")->required();
+  arguments.option("OTHER", o.other, "another, to compare with");
+  arguments.whole("--worst", o.worst, "how many of the worst layers", 0);
+  arguments.option("--csv", o.csv, "folder to write steps.csv, layers.csv and parameters.csv to");
+  arguments.option("--npy", o.npy, "folder to write npy arrays to");
+  arguments.option("--events", o.events, "folder to write event files for TensorBoard to");
+  return arguments.parse(argc, argv);
+}
+
+int run(const Options& options) {
+  const Record record = read_with_note(options.record);
+  if (!options.other.empty()) compare(record, read_with_note(options.other));
+  else show(record, options.worst);
+  if (!options.csv.empty()) write_csv(record, options.csv);
+  if (!options.npy.empty()) write_npy(record, options.npy);
+  if (!options.events.empty()) write_events(record, options.events);
+  return 0;
+}
+
 }  // namespace
 
-int main(int argc, char** argv) {
-  CLI::App app("Prints what a record holds: summary, worst layers, alarms. Of two records, their runs side by side.");
-  app.name("inspect");
-  std::vector<std::string> paths;
-  std::string csv, npy, events;
-  size_t worst = 3;
-  app.add_option("RECORD", paths, "record.jsonl, or two of them")->required()->expected(1, 2);
-  app.add_option("--worst", worst, "how many of the worst layers")->capture_default_str();
-  app.add_option("--csv", csv, "folder to write steps.csv, layers.csv and parameters.csv to");
-  app.add_option("--npy", npy, "folder to write npy arrays to");
-  app.add_option("--events", events, "folder to write event files for TensorBoard to");
-  if (const int code = parse_arguments(app, argc, argv); code >= 0) return code;
-  try {
-    const Record record = read_with_note(paths[0]);
-    if (paths.size() == 2) compare(record, read_with_note(paths[1]));
-    else show(record, worst);
-    if (!csv.empty()) write_csv(record, csv);
-    if (!npy.empty()) write_npy(record, npy);
-    if (!events.empty()) write_events(record, events);
-  } catch (const Error& error) {
-    std::fprintf(stderr, "inspect: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return run_program("inspect", argc, argv, read_options, run); }

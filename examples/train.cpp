@@ -1,4 +1,4 @@
-// The page of code in the README, as a program: train FOLDER, with the files of MNIST in it.
+// The page of code in the README, as a program: train [FOLDER], with the files of MNIST in it.
 #include <fathom/fathom.h>
 
 #include <iostream>
@@ -26,6 +26,10 @@ double accuracy(Net& net, const io::Dataset& data) {
 }
 
 int main(int argc, char** argv) try {
+  if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
+    std::cerr << "usage: train [FOLDER], with the files of MNIST; without, data/mnist\n";
+    return 2;
+  }
   manual_seed(0);
   const auto data = io::mnist(argc > 1 ? argv[1] : "data/mnist");
   Net net;

@@ -19,35 +19,23 @@ struct Options {
   std::string out = "run";
 };
 
-// Fills options from the arguments. Returns what parse_arguments does.
-inline int read_options(int argc, char** argv, Options& options) {
-  CLI::App app(
-      "A normalizing flow (RealNVP; Dinh et al. 2016) learns the density of two moons from points. As the true "
-      "density\n"
-      "is known, the table at the end says how far the flow's is from it.\n"
+// Fills options from the arguments. Returns what Arguments::parse does.
+inline int read_options(int argc, char** argv, Options& o) {
+  Arguments arguments(
+      "flow",
+      "A normalizing flow (RealNVP; Dinh et al. 2016) learns the density of two moons from points. As the true\n"
+      "density is known, the table at the end says how far the flow's is from it.\n"
       "Writes OUT/flow.csv, the likelihoods by step, and OUT/flow.svg, both densities and samples of the flow.");
-  app.name("flow");
-  app.add_option("--couplings", options.couplings, "affine couplings, each after an ActNorm")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  app.add_option("--width", options.width, "hidden units of their nets, in two layers")
-      ->check(CLI::Range(1, 16384))
-      ->capture_default_str();
-  app.add_option("--steps", options.steps, "training steps")->check(CLI::Range(1, 1000000000))->capture_default_str();
-  app.add_option("--batch", options.batch, "points a step, drawn anew")
-      ->check(CLI::Range(2, 10000000))
-      ->capture_default_str();
-  app.add_option("--lr", options.lr, "learning rate of Adam, which falls to a hundredth along a cosine")
-      ->check(number_from(1e-30, 1e3))
-      ->capture_default_str();
-  app.add_option("--noise", options.noise, "deviation of the points from the arcs")
-      ->check(number_from(0.02, 10))
-      ->capture_default_str();
-  app.add_option("--threads", options.threads, "threads to use; without, as many as the machine has cores")
-      ->check(CLI::Range(1, 256));
-  app.add_option("--seed", options.seed, "of the weights and of the points")->capture_default_str();
-  app.add_option("--out", options.out, "folder for the curve and the picture")->capture_default_str();
-  return parse_arguments(app, argc, argv);
+  arguments.whole("--couplings", o.couplings, "affine couplings, each after an ActNorm", 1, 1000);
+  arguments.whole("--width", o.width, "hidden units of their nets, in two layers", 1, 16384);
+  arguments.whole("--steps", o.steps, "training steps");
+  arguments.whole("--batch", o.batch, "points a step, drawn anew", 2, 10000000);
+  arguments.number("--lr", o.lr, "learning rate of Adam, which falls to a hundredth along a cosine", 1e-30);
+  arguments.number("--noise", o.noise, "deviation of the points from the arcs", 0.02, 10);
+  arguments.threads(o.threads);
+  arguments.option("--seed", o.seed, "of the weights and of the points");
+  arguments.option("--out", o.out, "folder for the curve and the picture");
+  return arguments.parse(argc, argv);
 }
 
 }  // namespace moons
