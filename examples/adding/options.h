@@ -43,7 +43,7 @@ inline int read_options(int argc, char** argv, Options& o) {
   arguments.number("--clip", o.clip, "largest norm of the gradient in the runs that clip", 1e-30, 1e30);
   arguments.number("--target", o.target, "mean squared error at which a run ends as learned");
   arguments.threads(o.threads);
-  arguments.option("--seed", o.seed, "of the weights and of the sequences");
+  arguments.seed(o.seed, "of the weights and of the sequences");
   arguments.option("--out", o.out, "folder for the errors by step");
   return arguments.parse(argc, argv);
 }

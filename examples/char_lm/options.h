@@ -45,7 +45,7 @@ inline int read_options(int argc, char** argv, Options& o) {
   arguments.whole("--sample", o.sample, "characters to write in the end", 0);
   arguments.number("--temperature", o.temperature, "of the sample: below 1 it keeps to what is likely", 1e-3);
   arguments.threads(o.threads);
-  arguments.option("--seed", o.seed, "of the weights, the batches and the sample");
+  arguments.seed(o.seed, "of the weights, the batches and the sample");
   arguments.option("--out", o.out, "folder for the losses by step");
   return arguments.parse(argc, argv);
 }

@@ -45,7 +45,7 @@ inline int read_options(int argc, char** argv, Options& o) {
   arguments.number("--clip", o.clip, "largest norm of the gradient, 0 for none", 0, 1e30);
   arguments.number("--weight-decay", o.weight_decay, "weight decay of AdamW");
   arguments.threads(o.threads);
-  arguments.option("--seed", o.seed, "of the weights and of the order of the samples");
+  arguments.seed(o.seed, "of the weights and of the order of the samples");
   arguments.option("--data", o.data, "folder with the files of MNIST, gzipped or not; without, ten spiral arms");
   arguments.option("--out", o.out, "folder for the record and the report");
   return arguments.parse(argc, argv);

@@ -33,7 +33,7 @@ inline int read_options(int argc, char** argv, Options& o) {
   arguments.number("--lr", o.lr, "learning rate of Adam, which falls to a hundredth along a cosine", 1e-30);
   arguments.number("--noise", o.noise, "deviation of the points from the arcs", 0.02, 10);
   arguments.threads(o.threads);
-  arguments.option("--seed", o.seed, "of the weights and of the points");
+  arguments.seed(o.seed, "of the weights and of the points");
   arguments.option("--out", o.out, "folder for the curve and the picture");
   return arguments.parse(argc, argv);
 }

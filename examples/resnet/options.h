@@ -33,7 +33,7 @@ inline int read_options(int argc, char** argv, Options& o) {
   arguments.number("--weight-decay", o.weight_decay, "weight decay of AdamW");
   arguments.whole("--every", o.every, "steps from one measurement to the next, with --out");
   arguments.threads(o.threads);
-  arguments.option("--seed", o.seed, "of the weights and of the order of the images");
+  arguments.seed(o.seed, "of the weights and of the order of the images");
   arguments.option("--data", o.data, "folder with the files of MNIST, gzipped or not; without, bars and rings");
   arguments.option("--out", o.out, "folder for the curve, the record and the report; without, none are written");
   return arguments.parse(argc, argv);
