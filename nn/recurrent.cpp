@@ -41,17 +41,6 @@ void name_weights(Fields& f, RecurrentWeights& w, const std::string& suffix = {}
   f("bias_hh" + suffix, w.bias_hh);
 }
 
-// f(x, state) for one step, where a missing batch is one of size 1.
-template <class F>
-LSTMState step(const char* name, const Tensor& x, const LSTMState& state, F f) {
-  if (x.dim() != 1 && x.dim() != 2)
-    throw Error(std::string(name) + ": x is (batch, in) or (in), got " + to_string(x.shape()));
-  if (x.dim() == 2) return f(x, state);
-  const auto row = [](const Tensor& s) { return s.defined() ? unsqueeze(s, 0) : s; };
-  const LSTMState out = f(row(x), LSTMState{row(state.h), row(state.c)});
-  return {squeeze(out.h, 0), out.c.defined() ? squeeze(out.c, 0) : out.c};
-}
-
 }  // namespace
 
 Recurrent::Recurrent(const Size& size) : size_(size) {
@@ -127,9 +116,7 @@ LSTMSequence Recurrent::observed(Tensor x, const LSTMState& state) {
 }
 Tensor Recurrent::forward(Tensor x) { return run(std::move(x), {}).output; }
 
-RNN::RNN(int64_t in, int64_t hidden, RNNOptions o)
-    : Recurrent({"RNN", 1, in, hidden, o.layers, o.bias, o.batch_first, o.bidirectional, o.dropout, o.dtype}),
-      nonlinearity(o.nonlinearity) {
+RNN::RNN(int64_t in, int64_t hidden, RNNOptions o) : Recurrent("RNN", 1, in, hidden, o), nonlinearity(o.nonlinearity) {
   if (!o.identity) return;
   for (RecurrentWeights& w : weights) {
     init::normal(w.weight_ih, 0, 0.001);
@@ -146,8 +133,7 @@ RNNSequence RNN::operator()(Tensor x, const Tensor& h0) {
   return {all.output, all.state.h};
 }
 
-LSTM::LSTM(int64_t in, int64_t hidden, LSTMOptions o)
-    : Recurrent({"LSTM", 4, in, hidden, o.layers, o.bias, o.batch_first, o.bidirectional, o.dropout, o.dtype}) {
+LSTM::LSTM(int64_t in, int64_t hidden, LSTMOptions o) : Recurrent("LSTM", 4, in, hidden, o) {
   for (RecurrentWeights& w : weights) set_forget_bias("LSTM", w, o.forget_bias);
 }
 LSTMSequence LSTM::layer(const Tensor& x, const LSTMState& state, const RecurrentWeights& w, bool reverse) const {
@@ -155,8 +141,7 @@ LSTMSequence LSTM::layer(const Tensor& x, const LSTMState& state, const Recurren
 }
 LSTMSequence LSTM::operator()(Tensor x, const LSTMState& state) { return observed(std::move(x), state); }
 
-GRU::GRU(int64_t in, int64_t hidden, GRUOptions o)
-    : Recurrent({"GRU", 3, in, hidden, o.layers, o.bias, o.batch_first, o.bidirectional, o.dropout, o.dtype}) {}
+GRU::GRU(int64_t in, int64_t hidden, GRUOptions o) : Recurrent("GRU", 3, in, hidden, o) {}
 LSTMSequence GRU::layer(const Tensor& x, const LSTMState& state, const RecurrentWeights& w, bool reverse) const {
   const Tensor y = gru(x, state.h, w, {.reverse = reverse});
   return {y, {select(y, 0, reverse ? 0 : -1), {}}};
@@ -166,28 +151,12 @@ RNNSequence GRU::operator()(Tensor x, const Tensor& h0) {
   return {all.output, all.state.h};
 }
 
-RNNCell::RNNCell(int64_t in, int64_t hidden, RNNCellOptions o)
-    : RecurrentWeights(make_weights("RNNCell", 1, in, hidden, o.bias, o.dtype)), nonlinearity(o.nonlinearity) {}
-void RNNCell::fields(Fields& f) { name_weights(f, *this); }
-Tensor RNNCell::forward(Tensor x) { return run(x, {}); }
-Tensor RNNCell::operator()(Tensor x, const Tensor& h) {
-  return call(std::move(x), [&](const Tensor& at) { return run(at, h); });
-}
-Tensor RNNCell::run(const Tensor& x, const Tensor& h) const {
-  return step("RNNCell", x, {h, {}},
-              [this](const Tensor& at, const LSTMState& s) {
-                return LSTMState{rnn_cell(at, s.h, *this, nonlinearity), {}};
-              })
-      .h;
-}
+RecurrentCell::RecurrentCell(const char* name, int64_t gates, int64_t in, int64_t hidden, bool bias, Dtype dtype)
+    : RecurrentWeights(make_weights(name, gates, in, hidden, bias, dtype)), name_(name) {}
+void RecurrentCell::fields(Fields& f) { name_weights(f, *this); }
+Tensor RecurrentCell::forward(Tensor x) { return run(x, {}).h; }
 
-LSTMCell::LSTMCell(int64_t in, int64_t hidden, LSTMCellOptions o)
-    : RecurrentWeights(make_weights("LSTMCell", 4, in, hidden, o.bias, o.dtype)) {
-  set_forget_bias("LSTMCell", *this, o.forget_bias);
-}
-void LSTMCell::fields(Fields& f) { name_weights(f, *this); }
-Tensor LSTMCell::forward(Tensor x) { return run(x, {}).h; }
-LSTMState LSTMCell::operator()(Tensor x, const LSTMState& state) {
+LSTMState RecurrentCell::observed(Tensor x, const LSTMState& state) {
   LSTMState out;
   Tensor h = call(std::move(x), [&](const Tensor& at) {
     out = run(at, state);
@@ -195,23 +164,30 @@ LSTMState LSTMCell::operator()(Tensor x, const LSTMState& state) {
   });
   return {std::move(h), std::move(out.c)};
 }
-LSTMState LSTMCell::run(const Tensor& x, const LSTMState& state) const {
-  return step("LSTMCell", x, state, [this](const Tensor& at, const LSTMState& s) { return lstm_cell(at, s, *this); });
+LSTMState RecurrentCell::run(const Tensor& x, const LSTMState& state) const {
+  if (x.dim() != 1 && x.dim() != 2)
+    throw Error(std::string(name_) + ": x is (batch, in) or (in), got " + to_string(x.shape()));
+  if (x.dim() == 2) return step(x, state);
+  const auto row = [](const Tensor& s) { return s.defined() ? unsqueeze(s, 0) : s; };
+  const auto vector = [](const Tensor& s) { return s.defined() ? squeeze(s, 0) : s; };
+  const LSTMState out = step(row(x), {row(state.h), row(state.c)});
+  return {vector(out.h), vector(out.c)};
 }
 
+RNNCell::RNNCell(int64_t in, int64_t hidden, RNNCellOptions o)
+    : RecurrentCell("RNNCell", 1, in, hidden, o.bias, o.dtype), nonlinearity(o.nonlinearity) {}
+LSTMState RNNCell::step(const Tensor& x, const LSTMState& state) const {
+  return {rnn_cell(x, state.h, *this, nonlinearity), {}};
+}
+
+LSTMCell::LSTMCell(int64_t in, int64_t hidden, LSTMCellOptions o)
+    : RecurrentCell("LSTMCell", 4, in, hidden, o.bias, o.dtype) {
+  set_forget_bias("LSTMCell", *this, o.forget_bias);
+}
+LSTMState LSTMCell::step(const Tensor& x, const LSTMState& state) const { return lstm_cell(x, state, *this); }
+
 GRUCell::GRUCell(int64_t in, int64_t hidden, GRUCellOptions o)
-    : RecurrentWeights(make_weights("GRUCell", 3, in, hidden, o.bias, o.dtype)) {}
-void GRUCell::fields(Fields& f) { name_weights(f, *this); }
-Tensor GRUCell::forward(Tensor x) { return run(x, {}); }
-Tensor GRUCell::operator()(Tensor x, const Tensor& h) {
-  return call(std::move(x), [&](const Tensor& at) { return run(at, h); });
-}
-Tensor GRUCell::run(const Tensor& x, const Tensor& h) const {
-  return step("GRUCell", x, {h, {}},
-              [this](const Tensor& at, const LSTMState& s) {
-                return LSTMState{gru_cell(at, s.h, *this), {}};
-              })
-      .h;
-}
+    : RecurrentCell("GRUCell", 3, in, hidden, o.bias, o.dtype) {}
+LSTMState GRUCell::step(const Tensor& x, const LSTMState& state) const { return {gru_cell(x, state.h, *this), {}}; }
 
 }  // namespace fathom::nn

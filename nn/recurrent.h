@@ -27,6 +27,17 @@ class Recurrent : public Module {
   int64_t batch_axis() const override { return size_.batch_first ? 0 : 1; }
 
  protected:
+  // With the options that the three have in common.
+  template <class Options>
+  Recurrent(const char* name, int64_t gates, int64_t in, int64_t hidden, const Options& o)
+      : Recurrent({name, gates, in, hidden, o.layers, o.bias, o.batch_first, o.bidirectional, o.dropout, o.dtype}) {}
+  // One layer in one direction; without a c but in the LSTM.
+  virtual LSTMSequence layer(const Tensor& x, const LSTMState& state, const RecurrentWeights& w,
+                             bool reverse) const = 0;
+  LSTMSequence run(Tensor x, const LSTMState& state);
+  LSTMSequence observed(Tensor x, const LSTMState& state);
+
+ private:
   struct Size {
     const char* name;
     int64_t gates, in, hidden, layers;
@@ -35,13 +46,6 @@ class Recurrent : public Module {
     Dtype dtype;
   };
   explicit Recurrent(const Size& size);
-  // One layer in one direction; without a c but in the LSTM.
-  virtual LSTMSequence layer(const Tensor& x, const LSTMState& state, const RecurrentWeights& w,
-                             bool reverse) const = 0;
-  LSTMSequence run(Tensor x, const LSTMState& state);
-  LSTMSequence observed(Tensor x, const LSTMState& state);
-
- private:
   void check(const Tensor& x, const LSTMState& state) const;
   Size size_;
 };
@@ -109,22 +113,36 @@ struct GRU : Recurrent {
 };
 
 // One step: x (batch, in) or (in), states (batch, hidden) or (hidden). With x alone from a state of zero.
+class RecurrentCell : public Module, public RecurrentWeights {
+ public:
+  Tensor forward(Tensor x) override;  // h
+  void fields(Fields& f) override;
+
+ protected:
+  RecurrentCell(const char* name, int64_t gates, int64_t in, int64_t hidden, bool bias, Dtype dtype);
+  // With a batch; without a c but in the LSTM.
+  virtual LSTMState step(const Tensor& x, const LSTMState& state) const = 0;
+  LSTMState observed(Tensor x, const LSTMState& state);
+
+ private:
+  LSTMState run(const Tensor& x, const LSTMState& state) const;
+  const char* name_;
+};
+
 struct RNNCellOptions {
   bool bias = true;
   Nonlinearity nonlinearity = Nonlinearity::tanh;
   Dtype dtype = f32;
 };
-struct RNNCell : Module, RecurrentWeights {
+struct RNNCell : RecurrentCell {
   Nonlinearity nonlinearity;
 
   RNNCell(int64_t in, int64_t hidden, RNNCellOptions options = {});
-  Tensor forward(Tensor x) override;
-  void fields(Fields& f) override;
   using Module::operator();
-  Tensor operator()(Tensor x, const Tensor& h);
+  Tensor operator()(Tensor x, const Tensor& h) { return observed(std::move(x), {h, {}}).h; }
 
  private:
-  Tensor run(const Tensor& x, const Tensor& h) const;
+  LSTMState step(const Tensor& x, const LSTMState& state) const override;
 };
 
 struct LSTMCellOptions {
@@ -132,30 +150,26 @@ struct LSTMCellOptions {
   std::optional<double> forget_bias = {};  // as LSTM's
   Dtype dtype = f32;
 };
-struct LSTMCell : Module, RecurrentWeights {
+struct LSTMCell : RecurrentCell {
   LSTMCell(int64_t in, int64_t hidden, LSTMCellOptions options = {});
-  Tensor forward(Tensor x) override;  // h
-  void fields(Fields& f) override;
   using Module::operator();
-  LSTMState operator()(Tensor x, const LSTMState& state);
+  LSTMState operator()(Tensor x, const LSTMState& state) { return observed(std::move(x), state); }
 
  private:
-  LSTMState run(const Tensor& x, const LSTMState& state) const;
+  LSTMState step(const Tensor& x, const LSTMState& state) const override;
 };
 
 struct GRUCellOptions {
   bool bias = true;
   Dtype dtype = f32;
 };
-struct GRUCell : Module, RecurrentWeights {
+struct GRUCell : RecurrentCell {
   GRUCell(int64_t in, int64_t hidden, GRUCellOptions options = {});
-  Tensor forward(Tensor x) override;
-  void fields(Fields& f) override;
   using Module::operator();
-  Tensor operator()(Tensor x, const Tensor& h);
+  Tensor operator()(Tensor x, const Tensor& h) { return observed(std::move(x), {h, {}}).h; }
 
  private:
-  Tensor run(const Tensor& x, const Tensor& h) const;
+  LSTMState step(const Tensor& x, const LSTMState& state) const override;
 };
 
 }  // namespace fathom::nn
