@@ -75,8 +75,7 @@ Row train(const Options& options, const io::Split& data, const std::string& kind
         recorder.backward(loss);
         recorder.step(opt.step({.clip_norm = options.clip, .measure_norm = true}));
         losses.push_back(loss.item());
-        const auto* worst = worst_of(recorder.last());
-        progress.step(recorder.steps(), losses.back(), worst ? worst->site : "", worst ? worst->sigma_max : 0);
+        progress.step(recorder.steps(), recorder);
         if (recorder.steps() == options.steps || interrupted) break;
       }
   } catch (const Error& error) {

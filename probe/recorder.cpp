@@ -1,6 +1,9 @@
 #include "fathom/probe/recorder.h"
 
+#include <algorithm>
+#include <cmath>
 #include <exception>  // uncaught_exceptions
+#include <limits>
 
 #include "fathom/probe/recorder/state.h"
 #include "fathom/probe/report.h"
@@ -151,6 +154,22 @@ void Recorder::report(const std::string& page_path) {
   state_->write_step({});
   state_->write();
   write_report(path(), page_path);
+}
+
+std::string Recorder::status(size_t layers) const {
+  std::vector<const SiteMeasure*> worst;
+  for (const SiteMeasure& m : state_->last)
+    if (m.has_jacobian) worst.push_back(&m);
+  const auto far = [](const SiteMeasure* m) {
+    return std::isnan(m->sigma_max) ? std::numeric_limits<double>::infinity() : std::abs(std::log10(m->sigma_max));
+  };
+  std::stable_sort(worst.begin(), worst.end(), [&](auto* a, auto* b) { return far(a) > far(b); });
+  std::string line = "step " + std::to_string(state_->steps) + "  loss " + short_text(state_->loss);
+  for (size_t i = 0; i < std::min(layers, worst.size()); ++i) {
+    line += i ? ", " : "  sigma_max ";
+    line += worst[i]->site + " " + short_text(worst[i]->sigma_max);
+  }
+  return line;
 }
 
 const std::string& Recorder::path() const { return state_->file.path(); }

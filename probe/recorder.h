@@ -122,6 +122,9 @@ class Recorder {
   // Draws the record, with all its runs, as one page: see write_report. May be called while the run goes on.
   void report(const std::string& page_path);
 
+  // One line for a terminal: the step, its loss, and the layers whose sigma_max is farthest from 1, as last measured.
+  std::string status(size_t layers = 3) const;
+
   const std::string& path() const;               // of the record
   const std::vector<SiteMeasure>& last() const;  // the last measurement, from the input on
   const std::vector<ParameterMeasure>& last_parameters() const;

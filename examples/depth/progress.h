@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <string>
 
+#include "fathom/probe/recorder.h"
+
 namespace depth {
 
 class Progress {
@@ -18,22 +20,18 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // After a step, `done` with it. worst: the layer that stretches or squeezes most, empty before it is known.
-  void step(int64_t done, double loss, const std::string& worst, double sigma_max) {
-    char text[256];
-    const int length = std::snprintf(text, sizeof text, "%-14s step %*lld/%lld  loss %.4f", net_.c_str(), digits(),
-                                     static_cast<long long>(done), static_cast<long long>(steps_), loss);
-    if (!worst.empty())
-      std::snprintf(text + length, sizeof text - size_t(length), "  worst layer %.60s: sigma_max %.3g", worst.c_str(),
-                    sigma_max);
-    if (terminal_) bar(done, text);
-    else if (done * 10 / steps_ != (done - 1) * 10 / steps_) std::fprintf(stderr, "%s\n", text);
+  // After a step, `done` with it.
+  void step(int64_t done, const fathom::probe::Recorder& recorder) {
+    if (terminal_) return bar(done, recorder);
+    if (done * 10 / steps_ != (done - 1) * 10 / steps_) std::fprintf(stderr, "%s\n", text(recorder).c_str());
   }
 
  private:
-  int digits() const { return int(std::to_string(steps_).size()); }
+  std::string text(const fathom::probe::Recorder& recorder) const {
+    return net_ + std::string(net_.size() < 14 ? 14 - net_.size() : 0, ' ') + " " + recorder.status();
+  }
 
-  void bar(int64_t done, const char* text) {
+  void bar(int64_t done, const fathom::probe::Recorder& recorder) {
     const auto now = std::chrono::steady_clock::now();
     if (done < steps_ && now - drawn_ < std::chrono::milliseconds(50)) return;
     drawn_ = now;
@@ -43,7 +41,7 @@ class Progress {
     winsize window{};
     const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > width + 4;
     const int room = known ? window.ws_col - width - 4 : 100;
-    std::fprintf(stderr, "\r[%s] %.*s\033[K", bar.c_str(), room, text);
+    std::fprintf(stderr, "\r[%s] %.*s\033[K", bar.c_str(), room, text(recorder).c_str());
   }
 
   std::string net_;

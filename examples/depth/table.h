@@ -36,16 +36,6 @@ inline void summarise(const std::vector<fathom::probe::SiteMeasure>& blocks, Row
 }
 
 // The layer whose sigma_max is farthest from 1, in its logarithm; null before the first measurement.
-inline const fathom::probe::SiteMeasure* worst_of(const std::vector<fathom::probe::SiteMeasure>& blocks) {
-  const fathom::probe::SiteMeasure* worst = nullptr;
-  double farthest = -1;
-  for (const auto& block : blocks) {
-    const double far = std::fabs(std::log10(block.sigma_max));
-    if (far > farthest || std::isnan(far)) farthest = far, worst = &block;
-  }
-  return worst;
-}
-
 inline void print_table(const std::vector<Row>& rows) {
   std::printf("\n%-10s %6s %11s %9s %14s %29s %9s %10s\n", "", "", "", "test", "gradient gain",
               "sigma_max of the layers", "", "of it");

@@ -157,6 +157,12 @@ TEST_CASE("Recorder: the record is whole after every step, and the report reads 
       CHECK(probe::record::read(recorder.path()).runs[0].points.size() == size_t(step + 1));
     }
     CHECK(recorder.steps() == 3);
+    const std::string status = recorder.status(1);
+    CHECK(status.starts_with("step 3  loss "));
+    const auto far = [](const auto& m) { return std::abs(std::log10(m.sigma_max)); };
+    const auto& last = recorder.last();
+    const auto worst = std::max_element(last.begin(), last.end(), [&](auto& a, auto& b) { return far(a) < far(b); });
+    CHECK(status.find("sigma_max " + worst->site + " ") != std::string::npos);
     CHECK(recorder.measuring_seconds() > 0);
     CHECK(recorder.measuring_seconds() < recorder.seconds());
     recorder.finish({.accuracy = 0.5});
