@@ -21,12 +21,12 @@ double extreme(double m, double chance, bool below) {
 
 }  // namespace
 
-std::optional<std::vector<double>> Jacobian::norms_by_formula() const {
+std::optional<pool::vector<double>> Jacobian::norms_by_formula() const {
   const Factors* known = factors();
   if (!known) return {};
   const Tensor &after = known->after, &before = known->before, weight = known->weight();
   if (!weight.defined()) return norms_of(after, axis_);
-  std::vector<double> sums(size_t(batch_), 0.0);
+  pool::vector<double> sums(size_t(batch_), 0.0);
   if (axis_ >= 0 && axis_ == x_shape_.rank - 1) return {};  // samples lie across the rows
   const int64_t out = weight.shape()[0], in = weight.shape()[1], rows = in ? x_shape_.numel() / in : 0;
   int64_t inner = 1;  // rows from one sample to the next
@@ -72,7 +72,7 @@ Estimate Jacobian::frobenius(const FrobeniusOptions& options) const {
   const auto scaled = [&](double x, double scale) {  // of a norm relative to a scale that its square may not have
     return options.squared ? scale * scale * x * x : scale * x;
   };
-  std::vector<double> value(n), error(n, 0.0), lower(n), upper(n);
+  pool::vector<double> value(n), error(n, 0.0), lower(n), upper(n);
   if (const auto known = norms_by_formula()) {
     for (size_t i = 0; i < n; ++i) value[i] = scaled(1, (*known)[i]);
     lower = upper = value;
@@ -88,11 +88,11 @@ Estimate Jacobian::frobenius(const FrobeniusOptions& options) const {
     result.method = "matrix";
   } else {
     const double m = double(options.probes), root = std::sqrt(double(outputs_));
-    std::vector<double> scale(n), sum(n, 0.0), squares(n, 0.0);  // in units of the first probe's square
+    pool::vector<double> scale(n), sum(n, 0.0), squares(n, 0.0);  // in units of the first probe's square
     const Tensor u(y_shape_, y_dtype_);
     for (int64_t p = 0; p < options.probes; ++p) {
       for (int64_t i = 0; i < batch_; ++i) draw_direction(u, axis_, i, rng_);
-      const std::vector<double> norms = norms_of(apply_transposed(u), axis_);
+      const pool::vector<double> norms = norms_of(apply_transposed(u), axis_);
       for (size_t i = 0; i < n; ++i) {
         if (scale[i] == 0) scale[i] = norms[i] * root;
         const double part = scale[i] == 0 ? 0 : norms[i] * root / scale[i];

@@ -36,7 +36,7 @@ bool is_elementwise(const Node& node) {
 
 // Whether sample i alone is other than zero.
 bool only_sample(const Tensor& x, int axis, int64_t i) {
-  const std::vector<double> norms = norms_of(x, axis);
+  const pool::vector<double> norms = norms_of(x, axis);
   for (size_t j = 0; j < norms.size(); ++j)
     if (int64_t(j) != i && norms[j] > 0) return false;
   return true;

@@ -107,8 +107,8 @@ class Jacobian {
     Tensor times(const Tensor& v, bool transposed) const;
   };
   std::optional<Factors> find_factors() const;
-  const Factors* factors() const;                               // null: not known; found once
-  std::optional<std::vector<double>> norms_by_formula() const;  // Frobenius norms
+  const Factors* factors() const;                                // null: not known; found once
+  std::optional<pool::vector<double>> norms_by_formula() const;  // Frobenius norms
   Sigma sigma_of_diagonal(const Tensor& diagonal) const;
   Sigma sigma_by_power(const SigmaOptions& options) const;
   Sigma sigma_by_lanczos(const SigmaOptions& options) const;

@@ -111,9 +111,9 @@ void Lanczos::step() {
 Lanczos::Ritz Lanczos::ritz(int64_t i) const {
   if (const double bad = not_finite_[size_t(i)]; bad != 0) return {{bad}, {bad}};
   const size_t k = size_t(steps_);
-  Ritz found{std::vector<double>(k, 0.0), std::vector<double>(k, 0.0)};
+  Ritz found{pool::vector<double>(k, 0.0), pool::vector<double>(k, 0.0)};
   if (size_[size_t(i)] == 0) return found;
-  std::vector<double> above(k);
+  pool::vector<double> above(k);
   for (size_t j = 0; j < k; ++j) found.values[j] = alpha(int64_t(j), i), above[j] = beta(int64_t(j), i);
   const double last = above[k - 1];
   kernel::bidiagonal_svd(steps_, found.values.data(), above.data(), found.residuals.data());
@@ -202,7 +202,7 @@ Sigma Jacobian::sigma_by_lanczos(const SigmaOptions& options) const {
   Sigma result;
   result.method = "lanczos", result.bound = "none";
   result.direction = start_of(options, part);
-  std::vector<double> sigma(n, 0.0), residual(n, 0.0), upper(n, inputs_ && outputs_ ? INFINITY : 0.0);
+  pool::vector<double> sigma(n, 0.0), residual(n, 0.0), upper(n, inputs_ && outputs_ ? INFINITY : 0.0);
   std::vector<Lanczos::Top> tops(n);
   for (bool done = inputs_ == 0 || outputs_ == 0, first = true; !done; first = false) {
     Lanczos lanczos(*this, result.direction, rng_);

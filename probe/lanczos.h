@@ -20,7 +20,7 @@ class Lanczos {
   // Of sample i: all singular values of B, descending: lower bounds of J's, in their order. With each the norm of
   // J^T u - s v. One number that is not finite where a product was not.
   struct Ritz {
-    std::vector<double> values, residuals;
+    pool::vector<double> values, residuals;
   };
   Ritz ritz(int64_t i) const;
   // The largest alone, in far less time; `right` is its right singular vector of B.
@@ -52,8 +52,8 @@ class Lanczos {
   double eps_;
   pool::vector<double> v_, u_;         // (steps + 1, batch, in), (steps, batch, out)
   pool::vector<double> alpha_, beta_;  // (steps, batch)
-  std::vector<double> size_;           // (batch): the largest alpha or beta yet
-  std::vector<double> not_finite_;     // (batch): zero, or what came
+  pool::vector<double> size_;          // (batch): the largest alpha or beta yet
+  pool::vector<double> not_finite_;    // (batch): zero, or what came
 };
 
 }  // namespace fathom::probe

@@ -5,10 +5,10 @@
 #include <cmath>
 #include <cstdio>  // snprintf
 #include <string>
-#include <vector>
 
 #include "fathom/tensor/kernels/map.h"
 #include "fathom/tensor/kernels/reduce.h"
+#include "fathom/tensor/pool.h"
 #include "fathom/tensor/random.h"
 
 namespace fathom::probe {
@@ -62,7 +62,7 @@ inline std::string short_text(double x) {
 }
 
 // f64, of these numbers.
-inline Tensor tensor_of(const std::vector<double>& numbers, const Shape& shape) {
+inline Tensor tensor_of(const pool::vector<double>& numbers, const Shape& shape) {
   Tensor out(shape, f64);
   std::copy(numbers.begin(), numbers.end(), out.data<double>());
   return out;
@@ -100,10 +100,10 @@ double scaled_norm(const T* x, Pieces pieces) {
 }
 
 // Each sample's norm. x is floating.
-inline std::vector<double> norms_of(const Tensor& tensor, int axis) {
+inline pool::vector<double> norms_of(const Tensor& tensor, int axis) {
   const Tensor x = contiguous_of(tensor);
   const Layout layout(x.shape(), axis);
-  std::vector<double> norms(size_t(layout.batch));
+  pool::vector<double> norms(size_t(layout.batch));
   visit_floating("probe", x.dtype(), [&]<class T>(T) {
     const T* numbers = x.data<T>();
     layout.sums(numbers, numbers, norms.data(), [](int64_t) { return [](auto a, auto) { return a * a; }; });
@@ -120,7 +120,7 @@ inline std::vector<double> norms_of(const Tensor& tensor, int axis) {
 inline double norm_of(const Tensor& x) { return norms_of(x, -1)[0]; }
 
 // Each sample is divided by its divisor.
-inline void divide_samples(const Tensor& x, int axis, const std::vector<double>& divisors) {
+inline void divide_samples(const Tensor& x, int axis, const pool::vector<double>& divisors) {
   const Layout layout(x.shape(), axis);
   visit_floating("probe", x.dtype(), [&]<class T>(T) {
     T* numbers = x.data<T>();

@@ -48,7 +48,7 @@ Tensor Jacobian::start_of(const SigmaOptions& options, double& part) const {
   Tensor v = contiguous_of(options.start);
   const double rounding = x_dtype_ == f64 ? 1e-15 : 1e-6;
   const auto normalise = [&] {
-    std::vector<double> norms = norms_of(v, axis_);
+    pool::vector<double> norms = norms_of(v, axis_);
     const auto is_one = [&](double norm) { return std::abs(norm - 1) < rounding; };
     if (std::all_of(norms.begin(), norms.end(), is_one)) return;
     if (v.is_same(options.start)) v = kernel::clone(v);
@@ -74,7 +74,7 @@ Tensor Jacobian::start_of(const SigmaOptions& options, double& part) const {
 }
 
 void Jacobian::bound_by_frobenius(Sigma& sigma) const {
-  const std::optional<std::vector<double>> norms = norms_by_formula();
+  const std::optional<pool::vector<double>> norms = norms_by_formula();
   if (!norms) return;
   bool all = true, any = false;
   double *upper = sigma.upper.data<double>(), *lower = sigma.sigma.data<double>();
@@ -90,7 +90,7 @@ void Jacobian::bound_by_frobenius(Sigma& sigma) const {
 }
 
 Sigma Jacobian::sigma_of_diagonal(const Tensor& diagonal) const {
-  std::vector<double> sigma(size_t(batch_), 0.0);
+  pool::vector<double> sigma(size_t(batch_), 0.0);
   Tensor direction = kernel::full(x_shape_, 0, x_dtype_);
   const Layout layout(x_shape_, axis_);
   visit_floating("Jacobian", y_dtype_, [&]<class D>(D) {
@@ -119,16 +119,16 @@ Sigma Jacobian::sigma_of_diagonal(const Tensor& diagonal) const {
 
 namespace {
 
-std::vector<double> or_one(std::vector<double> divisors) {
+pool::vector<double> or_one(pool::vector<double> divisors) {
   for (double& d : divisors)
     if (!(d > 0 && std::isfinite(d))) d = 1;
   return divisors;
 }
 
 // |x / divisor - y| of each sample. Requires: of usual size.
-std::vector<double> distances(const Tensor& x, const std::vector<double>& divisors, const Tensor& y, int axis) {
+pool::vector<double> distances(const Tensor& x, const pool::vector<double>& divisors, const Tensor& y, int axis) {
   const Layout layout(x.shape(), axis);
-  std::vector<double> found(size_t(layout.batch));
+  pool::vector<double> found(size_t(layout.batch));
   visit_floating("Jacobian", x.dtype(), [&]<class T>(T) {
     layout.sums(x.data<T>(), y.data<T>(), found.data(), [&](int64_t i) {
       return [scale = T(1 / divisors[size_t(i)])](auto a, auto b) { return (scale * a - b) * (scale * a - b); };
@@ -144,12 +144,12 @@ Sigma Jacobian::sigma_by_power(const SigmaOptions& options) const {
   double part;
   Tensor v = start_of(options, part);
   const size_t n = size_t(batch_);
-  std::vector<double> sigma(n, 0.0), residual(n, 0.0), growth(n, 0.0);
+  pool::vector<double> sigma(n, 0.0), residual(n, 0.0), growth(n, 0.0);
   Sigma result;
   result.method = "power", result.bound = "none";
   for (bool done = inputs_ == 0 || outputs_ == 0; !done;) {
     Tensor u = apply(v);
-    std::vector<double> stretch = norms_of(u, axis_);
+    pool::vector<double> stretch = norms_of(u, axis_);
     const bool in_range = std::all_of(stretch.begin(), stretch.end(), [](double s) { return s > 1e-12 && s < 1e12; });
     if (!in_range) {  // else its own length may stay
       if (!u.owned()) u = kernel::clone(u);
@@ -158,10 +158,10 @@ Sigma Jacobian::sigma_by_power(const SigmaOptions& options) const {
     Tensor w = apply_transposed(u);
     if (!w.owned() || !w.is_contiguous()) w = kernel::clone(w);
     // w / scale is J^T u / stretch, u of norm 1: v where it has converged.
-    std::vector<double> scales = stretch, norms = norms_of(w, axis_);
+    pool::vector<double> scales = stretch, norms = norms_of(w, axis_);
     for (double& s : scales) s *= in_range ? s : 1;
     scales = or_one(std::move(scales));
-    const std::vector<double> differences = distances(w, scales, v, axis_);
+    const pool::vector<double> differences = distances(w, scales, v, axis_);
     done = ++result.iterations >= options.iterations;
     bool converged = true;
     for (size_t i = 0; i < n; ++i) {
@@ -185,7 +185,7 @@ Sigma Jacobian::sigma_by_power(const SigmaOptions& options) const {
     v = std::move(w);
   }
   // |(J^T J)^k v| >= part sigma^(2k)
-  std::vector<double> upper(n, inputs_ && outputs_ ? infinity : 0.0);
+  pool::vector<double> upper(n, inputs_ && outputs_ ? infinity : 0.0);
   if (options.upper && part > 0) {
     for (size_t i = 0; i < n; ++i) {
       const double k = double(std::max<int64_t>(result.iterations, 1));

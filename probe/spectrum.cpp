@@ -105,7 +105,7 @@ Spectrum Jacobian::spectrum(const SpectrumOptions& options) const {
     Lanczos lanczos(*this, start_of({}, part), rng_);
     const int64_t steps = options.iterations > 0 ? options.iterations : 3 * count + 16;
     while (lanczos.steps() < std::max(steps, count) && !lanczos.exhausted()) lanczos.step();
-    const std::optional<std::vector<double>> norms = norms_by_formula();
+    const std::optional<pool::vector<double>> norms = norms_by_formula();
     result.frobenius = frobenius({.exact_below = 0}).value;
     for (int64_t i = 0; i < batch_; ++i) {
       const Lanczos::Ritz found = lanczos.ritz(i);
