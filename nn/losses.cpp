@@ -51,7 +51,7 @@ Tensor nll_loss(const Tensor& log_p, const Tensor& labels) {
 Tensor kl_div(const Tensor& log_p, const Tensor& q) {
   check_same_shape("kl_div", log_p, q);
   if (log_p.dim() < 1) throw Error("kl_div: needs a last axis to sum over");
-  return mean(sum(where(q > 0, q * log(q), 0) - q * log_p, {-1}));
+  return mean(sum(q * (log(where(q == 0, 1, q)) - log_p), {-1}));
 }
 
 Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t d, double eps) {

@@ -18,7 +18,7 @@ Tensor bce_with_logits(const Tensor& logits, const Tensor& target);
 // The mean of -log_p[label] over the rows; log_p (..., classes), labels (...) i64. With log_softmax: cross_entropy.
 Tensor nll_loss(const Tensor& log_p, const Tensor& labels);
 // Kullback & Leibler's sum of q (log q - log p) over the last axis, the mean over the rows (PyTorch's "batchmean"); q
-// log q is 0 at q = 0.
+// log q and its slope are 0 at q = 0.
 Tensor kl_div(const Tensor& log_p, const Tensor& q);
 // The cosine of the angle between a and b along axis d, norms below eps counting as eps.
 Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t d = -1, double eps = 1e-8);

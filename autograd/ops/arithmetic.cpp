@@ -103,7 +103,12 @@ Tensor pow(Tensor x, double exponent) {
 Tensor pow(Tensor x, Tensor exponent) {
   return pointwise(
       "pow", std::move(x), std::move(exponent), [](auto e, auto p) { return pow(e, p); },
-      [](auto e, auto p, Unused) { return p * pow(e, p - 1_r); }, [](auto e, Unused, auto y) { return y * log(e); });
+      [](auto e, auto p, Unused) {
+        const auto no_limit = e == 0 && p == 0;
+        const auto q = where(no_limit, 1_r, p);
+        return where(no_limit, 0_r, q * pow(e, q - 1_r));
+      },
+      [](auto e, auto p, auto y) { return y * log(where(e == 0 && p >= 0, 1_r, e)); });
 }
 Tensor square(Tensor x) {
   return pointwise_number(
@@ -117,7 +122,7 @@ Tensor clamp(Tensor x, double low, double high) {
   for (double end : {low, high})
     if (std::isfinite(end)) check_number("clamp", end, x.dtype());
   const auto inside = [low, high](const auto& e) {
-    return where(e < Real{low}, 0_r, where(e > Real{high}, 0_r, 1 + 0 * e));
+    return where(e < Real{low}, 0_r, where(e > Real{high}, 0_r, where(e == e, 1_r, e)));
   };
   return pointwise_number(
       "clamp", std::move(x),

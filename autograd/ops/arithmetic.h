@@ -31,7 +31,7 @@ Tensor& operator/=(Tensor& x, double c);
 Tensor maximum(Tensor a, Tensor b);  // a where they are equal the gradient is shared by halves
 Tensor minimum(Tensor a, Tensor b);
 Tensor pow(Tensor x, double exponent);            // x^exponent
-Tensor pow(Tensor x, Tensor exponent);            // both differentiable; x > 0 for the exponent's
+Tensor pow(Tensor x, Tensor exponent);            // the exponent's slope needs x >= 0; at 0^0 both are 0
 Tensor square(Tensor x);                          // x^2
 Tensor reciprocal(Tensor x);                      // 1 / x
 Tensor clamp(Tensor x, double low, double high);  // slope 1 within, ends included, 0 outside

@@ -42,8 +42,7 @@ Tensor norm_value(const Tensor& x, double p, unsigned bits, bool keepdim) {
   return y;
 }
 
-// y, with 1 in place of 0: what may be divided by.
-Tensor not_zero(const Tensor& y) { return where(y == 0.0, 1.0, y); }
+Tensor replace_zeros(const Tensor& x, double by) { return where(x == 0.0, by, x); }
 
 // The square root, with slope 0 at 0.
 Tensor root(Tensor x) {
@@ -89,8 +88,8 @@ Tensor norm(const Tensor& x, double p, const Axes& axes, bool keepdim) {
   const unsigned bits = axis_bits("norm", axes, x.shape().rank);
   return reduction("norm", x, norm_value(x, p, bits, keepdim), axes, keepdim, [p](const Tensor& of, const Tensor& y) {
     if (p == 1) return sign(of);
-    const Tensor ratio = of / not_zero(y);
-    return p == 2 ? ratio : sign(of) * pow(abs(ratio), p - 1);
+    const Tensor ratio = of / replace_zeros(y, infinity);  // 0 where y is 0, as are its slopes
+    return p == 2 ? ratio : sign(of) * pow(replace_zeros(abs(ratio), 1), p - 1);
   });
 }
 

@@ -162,6 +162,28 @@ TEST_CASE("slopes at the kinks are those the headers say") {
   }
 }
 
+TEST_CASE("pow of tensors: at 0 the slopes are those of the limits, 0 at 0^0, in both modes and second order") {
+  const Tensor x = vector({0, 0, 0, 2, -3}).requires_grad_(), p = vector({0, 1, 2, 0, 0}).requires_grad_();
+  const Tensor one = ones({5}, {.dtype = f64}), y = pow(x, p);
+  const Values in_x = {0, 1, 0, 0, 0}, in_p = {0, 0, 0, std::log(2)};  // without the negative base's
+  const auto but_last = [](const Tensor& t) { return t.slice(0, 0, 4).to_vector(); };
+  const auto [gx, gp] = vjp(y, {x, p}, one, {.create_graph = true});
+  CHECK(gx.to_vector() == in_x);
+  CHECK(but_last(gp) == in_p);
+  CHECK(jvp(y, x, one).to_vector() == in_x);
+  CHECK(but_last(jvp(y, p, one)) == in_p);
+  const auto [xx, xp] = vjp(gx, {x, p}, one);
+  CHECK(xx.to_vector() == Values{0, 0, 2, 0, 0});
+  CHECK(but_last(xp) == Values{0, 1, 0, 0.5});
+  CHECK(but_last(jvp(gp, p, one)) == Values{0, 0, 0, std::log(2) * std::log(2)});
+  CHECK(vjp(pow(x, -one), x, one).to_vector()[0] == -inf);
+}
+
+TEST_CASE("clamp: without a bound the slope is 1 up to infinity") {
+  CHECK(slope([](Tensor x) { return clamp(x, 0, inf); }, inf) == 1);
+  CHECK(std::isnan(slope([](Tensor x) { return clamp(x, 0, inf); }, NaN)));
+}
+
 TEST_CASE("numbers take the tensor's dtype; integers stay integers") {
   const Tensor x = tensor({1, -2, 3});
   CHECK((x + 1).dtype() == i64);

@@ -224,9 +224,20 @@ TEST_CASE("norm: orders, extremes and zero") {
   CHECK(norm(doubles({inf, 1})).item() == inf);
   CHECK(error_of([&] { norm(x, 0); }) == "norm: p must be above 0, got 0.000000");
   CHECK(error_of([] { norm(tensor({1, 2})); }) != "");
-  for (const double p : {1.0, 2.0, 3.0}) {
-    Tensor zero = doubles({0, 0}).requires_grad_();
-    CHECK(grad(norm(zero, p), zero).to_vector() == Numbers{0, 0});
+}
+
+TEST_CASE("norm: where numbers are 0 the slopes of every order are 0") {
+  for (const double p : {0.5, 1.0, 1.5, 2.0, 3.0}) {
+    INFO("p = " << p);
+    const Tensor zero = doubles({0, 0}).requires_grad_(), one = doubles({1, 1});
+    const Tensor y = norm(zero, p), first = grad(y, zero, {.create_graph = true});
+    CHECK(first.to_vector() == Numbers{0, 0});
+    CHECK(jvp(y, zero, one).item() == 0);
+    if (first.requires_grad()) CHECK(vjp(first, zero, one).to_vector() == Numbers{0, 0});
+    const Tensor some = doubles({0, -2}).requires_grad_();
+    const Tensor slopes = grad(norm(some, p), some, {.create_graph = true});
+    CHECK(slopes.to_vector() == Numbers{0, -1});
+    if (p != 2 && slopes.requires_grad()) CHECK(vjp(slopes, some, one).to_vector() == Numbers{0, 0});
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "fathom/autograd/grad.h"
 #include "tests/nn/modules.h"
 
 using namespace fathom;
@@ -75,4 +76,15 @@ TEST_CASE("losses: nll, kl_div and the cosine") {
         }) == "nll_loss: log_p is (..., classes), labels (...), got (4, 3) and (2)");
   CHECK(error_of([&] { nn::kl_div(x, a); }) == "kl_div: the shapes differ: (4, 3) and (3)");
   CHECK(error_of([&] { nn::cosine_similarity(x, a); }) == "cosine_similarity: the shapes differ: (4, 3) and (3)");
+}
+
+TEST_CASE("losses: kl_div where the target is 0: q log q and its slopes are 0, in both modes and second order") {
+  const Tensor log_p = vector({-1, -2, -3}), q = vector({0, 0.25, 0.75}).requires_grad_(), first = vector({1, 0, 0});
+  const Tensor loss = nn::kl_div(log_p, q);
+  const Tensor g = grad(loss, q, {.create_graph = true});
+  CHECK(g[0].item() == 1);
+  CHECK(g[1].item() == doctest::Approx(std::log(0.25) + 1 + 2));
+  CHECK(jvp(loss, q, first).item() == 1);
+  CHECK(vjp(g, q, first).to_vector() == std::vector<double>{0, 0, 0});
+  CHECK(std::isnan(nn::kl_div(log_p, q - 0.5).item()));
 }
