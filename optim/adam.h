@@ -1,5 +1,5 @@
 // Adam (Kingma & Ba, "Adam: a method for stochastic optimization", 2015), and AdamW (Loshchilov & Hutter, "Decoupled
-// weight decay regularization", 2019).
+// weight decay regularization", 2019). A step throws Error on a beta outside [0, 1).
 #pragma once
 #include "fathom/optim/optimizer.h"
 

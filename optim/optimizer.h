@@ -31,7 +31,8 @@ class Optimizer {
   Optimizer& operator=(Optimizer&&) = default;
 
   // Changes every parameter that has a gradient. Returns the norm of the gradients before clipping where it was
-  // measured, else 0. Throws Error when a measured norm is not finite (unless told to skip), before any change.
+  // measured, else 0. Throws Error, before any change, when a learning rate is negative or not finite, and when a
+  // measured norm is not finite (unless told to skip).
   double step(StepOptions options = {});
   void zero_grad();  // parameters have no gradient afterwards
 

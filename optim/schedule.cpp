@@ -2,6 +2,7 @@
 
 #include <algorithm>  // clamp, max, min
 #include <cmath>
+#include <cstdio>
 #include <numbers>
 #include <string>
 
@@ -11,7 +12,10 @@ namespace fathom::optim {
 namespace {
 
 void check(const char* schedule, bool fits, const char* rule, double got) {
-  if (!fits) throw Error(std::string(schedule) + ": " + rule + ", got " + std::to_string(got));
+  if (fits) return;
+  char number[32];
+  std::snprintf(number, sizeof number, "%g", got);
+  throw Error(std::string(schedule) + ": " + rule + ", got " + number);
 }
 
 // From a, at 0, to b, at 1, along half a cosine.
@@ -20,7 +24,7 @@ double half_cosine(double a, double b, double at) { return b + (a - b) * (1 + st
 }  // namespace
 
 double step_decay(int64_t step, StepDecayOptions o) {
-  check("step_decay", o.every >= 1, "`every` is at least 1", double(o.every));
+  check("step_decay", o.every >= 1, "`every` must be at least 1", double(o.every));
   return o.lr * std::pow(o.gamma, double(std::max<int64_t>(step, 0) / o.every));
 }
 
@@ -29,14 +33,14 @@ double exponential(int64_t step, ExponentialOptions o) {
 }
 
 double linear_warmup(int64_t step, int64_t steps) {
-  check("linear_warmup", steps >= 0, "steps are not negative", double(steps));
+  check("linear_warmup", steps >= 0, "steps must not be negative", double(steps));
   return step >= steps ? 1 : double(std::max<int64_t>(step, 0) + 1) / double(steps);
 }
 
 double cosine(int64_t step, CosineOptions o) {
-  check("cosine", o.warmup >= 0, "warmup is not negative", double(o.warmup));
-  check("cosine", o.steps > o.warmup, "steps are more than warmup", double(o.steps));
-  check("cosine", o.growth >= 1, "growth is at least 1", double(o.growth));
+  check("cosine", o.warmup >= 0, "warmup must not be negative", double(o.warmup));
+  check("cosine", o.steps > o.warmup, "steps must be more than warmup", double(o.steps));
+  check("cosine", o.growth >= 1, "growth must be at least 1", double(o.growth));
   if (step < o.warmup) return o.lr * linear_warmup(step, o.warmup);
   int64_t t = std::max<int64_t>(step, 0) - o.warmup, period = o.steps - o.warmup;
   if (!o.restarts) t = std::min(t, period);
@@ -47,8 +51,8 @@ double cosine(int64_t step, CosineOptions o) {
 }
 
 double one_cycle(int64_t step, OneCycleOptions o) {
-  check("one_cycle", o.steps >= 2, "steps are at least 2", double(o.steps));
-  check("one_cycle", o.rise > 0 && o.rise < 1, "rise is between 0 and 1", o.rise);
+  check("one_cycle", o.steps >= 2, "steps must be at least 2", double(o.steps));
+  check("one_cycle", o.rise > 0 && o.rise < 1, "rise must be between 0 and 1", o.rise);
   const double last = double(o.steps - 1), top = o.rise * double(o.steps) - 1;
   const double t = std::clamp(double(step), 0.0, last), begin = o.lr / o.div;
   if (t <= top) return half_cosine(begin, o.lr, top > 0 ? t / top : 1);
@@ -57,8 +61,8 @@ double one_cycle(int64_t step, OneCycleOptions o) {
 
 Plateau::Plateau(PlateauOptions o)
     : state{o.lr, (o.maximum ? -1 : 1) * std::numeric_limits<double>::infinity(), 0, 0}, options_(o) {
-  check("Plateau", o.factor > 0 && o.factor < 1, "factor is between 0 and 1", o.factor);
-  check("Plateau", o.patience >= 0, "patience is not negative", double(o.patience));
+  check("Plateau", o.factor > 0 && o.factor < 1, "factor must be between 0 and 1", o.factor);
+  check("Plateau", o.patience >= 0, "patience must not be negative", double(o.patience));
 }
 
 double Plateau::operator()(double measure) {

@@ -269,6 +269,14 @@ TEST_CASE("what cannot be optimised") {
   optim::SGD opt({w}, {.momentum = 0.9, .dampening = 0.1, .nesterov = true});
   w.set_grad(tensor({1.0, 1.0, 1.0}));
   CHECK(error_of([&] { opt.step(); }).find("SGD: nesterov needs momentum and no dampening") == 0);
+  for (const double lr : {-1.0, double(NAN), double(INFINITY)}) {
+    opt.set_lr(lr);
+    CHECK(error_of([&] { opt.step(); }).find("step: the learning rate of group 0 must be finite and not negative") ==
+          0);
+  }
+  CHECK(error_of([&] { optim::AdamW({w}, {.beta1 = 1}).step(); }) ==
+        "step: beta1 and beta2 must be in [0, 1), got 1.000000 and 0.999000");
+  CHECK(w.to_vector() == weights(f32).to_vector());
 }
 
 TEST_CASE("an observed step that throws leaves no sums behind") {
