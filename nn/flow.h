@@ -104,8 +104,8 @@ struct ActNorm : Invertible {
 };
 
 struct InvertibleLinearOptions {
-  bool exponential =
-      false;  // W = exp(weight), which is never singular, with log |det W| = trace(weight); else W = weight
+  // W = exp(weight), which is never singular, with log |det W| = trace(weight); else W = weight.
+  bool exponential = false;
   Dtype dtype = f32;
 };
 // x W^T. W starts as a random orthogonal matrix (Glow), or as the identity where it is an exponential.

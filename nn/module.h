@@ -43,8 +43,7 @@ struct Module {
   // Where the samples of its input and output lie: a time-first sequence's are along 1.
   virtual int64_t batch_axis() const { return 0; }
 
-  // forward(x), told to this thread's observers. An Error from a module within begins with that one's
-  // path.
+  // forward(x), told to this thread's observers. An Error from a module within begins with its path.
   Tensor operator()(Tensor x) {
     return call(std::move(x), [this](Tensor at) { return forward(std::move(at)); });
   }

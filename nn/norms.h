@@ -29,9 +29,8 @@ struct GroupNormOptions {
   bool affine = true;
   Dtype dtype = f32;
 };
-// (x - mean) / sqrt(var + eps) * weight + bias over each of `groups` groups of channels of a sample; x (batch,
-// channels,
-// ...) (Wu & He 2018).
+// (x - mean) / sqrt(var + eps) * weight + bias over each of `groups` groups of channels of a sample, for x
+// (batch, channels, ...) (Wu & He 2018).
 struct GroupNorm : Module {
   Tensor weight, bias;  // (channels), of ones and zeros; undefined unless affine
   int64_t groups;

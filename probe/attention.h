@@ -15,9 +15,9 @@ struct AttentionStatistics {
   double largest_logit = 0;   // in size, over all: float halves overflow at 65,504
 };
 
-// Of scores (batch, heads, queries, keys), as attention_scores gives them; fewer axes are those of one head. Queries
-// and keys of variance 1 have logits of variance width, 1 after scaling (Vaswani et al. 2017). Throws Error when there
-// are fewer than two axes.
+// Of scores (batch, heads, queries, keys), scaled, -infinity where a query may not attend; fewer axes are of one head.
+// Queries and keys of variance 1 have logits of variance width, 1 after scaling (Vaswani et al. 2017). Throws Error
+// when there are fewer than two axes.
 std::vector<AttentionStatistics> attention_statistics(const Tensor& scores);
 // The same of q (batch, heads, queries, width) and k (batch, heads, keys, width), in f64; nothing is recorded. Dropout
 // does not count. Throws Error when the shapes do not fit.

@@ -23,10 +23,9 @@ double length_map(Activation phi, double q, Ensemble ensemble);
 double chi(Activation phi, double q, double sigma_w);
 
 struct FixedPoint {
-  double q = 0;    // to which the length map leads from 1
-  double chi = 0;  // there; below 1 layers forget and gradients vanish, above 1 they are chaotic and explode
-  double depth_scale =
-      0;  // of squared norms of gradients: they change by a factor of e in so many layers, 1 / |ln chi|
+  double q = 0;            // to which the length map leads from 1
+  double chi = 0;          // there; below 1 layers forget and gradients vanish, above 1 they are chaotic and explode
+  double depth_scale = 0;  // 1 / |ln chi|: squared norms of gradients change by a factor of e in so many layers
 };
 // Throws Error when the lengths grow without end.
 FixedPoint fixed_point(Activation phi, Ensemble ensemble);

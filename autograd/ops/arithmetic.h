@@ -28,7 +28,7 @@ Tensor& operator-=(Tensor& x, double c);
 Tensor& operator*=(Tensor& x, double c);
 Tensor& operator/=(Tensor& x, double c);
 
-Tensor maximum(Tensor a, Tensor b);  // a where they are equal the gradient is shared by halves
+Tensor maximum(Tensor a, Tensor b);  // where they are equal each takes half of the gradient
 Tensor minimum(Tensor a, Tensor b);
 Tensor pow(Tensor x, double exponent);            // x^exponent
 Tensor pow(Tensor x, Tensor exponent);            // the exponent's slope needs x >= 0; at 0^0 both are 0

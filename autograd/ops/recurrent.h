@@ -2,8 +2,7 @@
 //   1. Gates stand one below the other in the weights, in PyTorch's order: RNN h; LSTM i, f, g, o; GRU r, z, n.
 //   2. A sequence is time-first, (steps, batch, in). An initial state that is undefined is zero.
 //   3. A cell is a sequence of one step: the same kernels, so that the rules of lstm_cell at a step's input and
-//   previous
-//      state are those of the step within lstm.
+//      state before it are those of the step within lstm.
 // Each throws Error on shapes or dtypes that do not fit, naming both, and on a sequence of no steps.
 #pragma once
 #include "fathom/tensor/tensor.h"
