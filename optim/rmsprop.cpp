@@ -1,6 +1,7 @@
 #include "fathom/optim/rmsprop.h"
 
 #include <cmath>
+#include <string>
 
 #include "fathom/optim/for_each.h"
 
@@ -10,6 +11,7 @@ template class Grouped<RMSpropOptions>;
 
 void RMSprop::update(Parameter& p, const Tensor& g, double clip_scale) {
   const RMSpropOptions& o = groups[p.group];
+  if (!(o.alpha >= 0 && o.alpha < 1)) throw Error("step: alpha must be in [0, 1), got " + std::to_string(o.alpha));
   const bool plain = o.momentum == 0 && !o.centered;
   const auto begin = [&](Tensor& memory) {
     if (!memory.defined()) memory = kernel::full(p.w.shape(), 0, p.w.dtype());

@@ -7,7 +7,7 @@
 //   1. Training's numbers are the same, bit for bit, with a recorder and without.
 //   2. A site is one call of a module: its Jacobian is that of its output by its input, over what training recorded.
 //      Only calls that lead to the loss are measured, each on the way back, before its part of the tape is consumed.
-//   3. The record is whole after every step: JSON Lines, appended, each by one write.
+//   3. The record is JSON Lines, appended in whole lines, twenty times a second and at an alarm; see flush().
 //   4. Recorder and module may die in either order; both stay on the thread and at the address where they are.
 #pragma once
 #include <limits>

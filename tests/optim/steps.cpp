@@ -276,6 +276,7 @@ TEST_CASE("what cannot be optimised") {
   }
   CHECK(error_of([&] { optim::AdamW({w}, {.beta1 = 1}).step(); }) ==
         "step: beta1 and beta2 must be in [0, 1), got 1.000000 and 0.999000");
+  CHECK(error_of([&] { optim::RMSprop({w}, {.alpha = 2}).step(); }) == "step: alpha must be in [0, 1), got 2.000000");
   CHECK(w.to_vector() == weights(f32).to_vector());
 }
 
