@@ -2,7 +2,6 @@
 #pragma once
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "fathom/tensor/tensor.h"
 
@@ -22,7 +21,7 @@ class Characters {
   std::string decode(const Tensor& numbers) const;
 
  private:
-  std::vector<char32_t> codes_;  // sorted
+  std::u32string codes_;  // sorted
 };
 
 }  // namespace fathom::io

@@ -32,7 +32,7 @@ MultiheadAttention::MultiheadAttention(int64_t width, int64_t heads, MultiheadAt
       heads_(heads) {
   if (!(dropout >= 0 && dropout < 1))
     throw Error("MultiheadAttention: the dropout must be in [0, 1), got " + std::to_string(dropout));
-  if (options.rotary) rotary.emplace(width / heads);
+  if (options.rotary) rotary = Owned(new RotaryPositions(width / heads));
   init::xavier_uniform(in_proj_weight);
   in_proj_weight.requires_grad_();
   if (!options.bias) return;

@@ -26,7 +26,7 @@ struct MultiheadAttention : Module {
   double dropout;
   bool causal;
   std::optional<double> scale;
-  std::optional<RotaryPositions> rotary;
+  Owned<RotaryPositions> rotary;  // null: none
 
   // Throws Error when heads does not divide the width, or dropout is not in [0, 1).
   MultiheadAttention(int64_t width, int64_t heads, MultiheadAttentionOptions options = {});

@@ -4,6 +4,7 @@
 
 namespace fathom::nn {
 
+void Sequential::add(Owned<Module> module) { list_.push_back(std::move(module)); }
 Tensor Sequential::forward(Tensor x) {
   for (const auto& each : list_) x = (*each)(std::move(x));
   return x;

@@ -12,7 +12,7 @@ struct Sequential : Module {
   }
   template <std::derived_from<Module> M>
   void push_back(M module) {
-    list_.push_back(Owned<Module>(new M(std::move(module))));
+    add(Owned<Module>(new M(std::move(module))));
   }
   size_t size() const { return list_.size(); }
   Module& operator[](size_t i) { return *list_[i]; }
@@ -21,6 +21,8 @@ struct Sequential : Module {
   void fields(Fields& f) override;
 
  private:
+  void add(Owned<Module> module);
+
   std::vector<Owned<Module>> list_;
 };
 

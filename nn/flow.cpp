@@ -152,6 +152,7 @@ Tensor Permutation::inverse(Tensor y) {
   return index_select(y, -1, sort(index).indices);
 }
 
+void Flow::add(Owned<Invertible> part) { list_.push_back(std::move(part)); }
 Transformed Flow::map(Tensor x) {
   Tensor log_det = no_change(x);
   for (const auto& part : list_) {

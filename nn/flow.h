@@ -143,7 +143,7 @@ struct Flow : Invertible {
   }
   template <std::derived_from<Invertible> M>
   void push_back(M part) {
-    list_.push_back(Owned<Invertible>(new M(std::move(part))));
+    add(Owned<Invertible>(new M(std::move(part))));
   }
   size_t size() const { return list_.size(); }
   Invertible& operator[](size_t i) { return *list_[i]; }
@@ -158,6 +158,8 @@ struct Flow : Invertible {
   Transformed map(Tensor x) override;
 
  private:
+  void add(Owned<Invertible> part);
+
   std::vector<Owned<Invertible>> list_;
 };
 

@@ -12,7 +12,10 @@
 
 namespace fathom::optim {
 
+Optimizer::Optimizer() = default;
 Optimizer::~Optimizer() = default;
+Optimizer::Optimizer(Optimizer&&) = default;
+Optimizer& Optimizer::operator=(Optimizer&&) = default;
 
 void Optimizer::add(std::string name, const Tensor& w, size_t group) {
   const auto refuse = [&](const std::string& why) {

@@ -27,8 +27,8 @@ using State = std::vector<NamedTensor>;
 class Optimizer {
  public:
   virtual ~Optimizer();
-  Optimizer(Optimizer&&) = default;
-  Optimizer& operator=(Optimizer&&) = default;
+  Optimizer(Optimizer&&);
+  Optimizer& operator=(Optimizer&&);
 
   // Changes every parameter that has a gradient. Returns the norm of the gradients before clipping where it was
   // measured, else 0. Throws Error, before any change, when a learning rate is negative or not finite, and when a
@@ -54,7 +54,7 @@ class Optimizer {
     int64_t steps = 0;            // those in which it had a gradient
     Tensor first, second, third;  // what the method remembers of it, undefined before its first step
   };
-  Optimizer() = default;
+  Optimizer();
   // Throws Error on a tensor that cannot be stepped: not floating, computed by an op, not contiguous, or listed twice.
   void add(std::string name, const Tensor& w, size_t group);
   void add(const std::vector<Tensor>& parameters, size_t group);  // named "parameter 0", "parameter 1", ...

@@ -41,6 +41,12 @@ Tensor kept_of(Node& node, size_t k) {
   }
 }
 
+NonFinite seen_at(bool backward, TracedOp at, std::string of = {}) {
+  NonFinite found;
+  found.backward = backward, found.at = std::move(at), found.of = std::move(of);
+  return found;
+}
+
 std::string text_of(const TracedOp& op) {
   return op.op + " " + to_string(op.shape) + (op.module.empty() ? "" : " in " + op.module);
 }
@@ -163,7 +169,7 @@ void Trace::State::look(const Tensor& y, const TracedOp& unrecorded, const CallS
   if (recorded && finite.contains(node->number)) return;  // an inner module's output is that of the one around it
   if (node) finite[node->number] = seen.count == 0;
   if (!seen.count) return remember(forth, op, seen.largest);
-  NonFinite found{.at = op};
+  NonFinite found = seen_at(false, op);
   if (recorded) find(*node, found);
   report(std::move(found), seen, y, stack);
 }
@@ -244,7 +250,7 @@ void Trace::State::gradient(const GradientHook& hook, const Tensor& g) {
   leaves = hook.leaves;
   const Scan seen = scan(g);
   if (!seen.count) return remember(back, hook.op, seen.largest);
-  NonFinite found{.backward = true, .at = hook.op, .of = text_of(hook.op)};
+  NonFinite found = seen_at(true, hook.op, text_of(hook.op));
   if (!hook.consumers.empty()) found.at = hook.consumers.front().first;
   for (size_t i = 1; i < hook.consumers.size(); ++i) found.others.push_back(hook.consumers[i].first);
   report(std::move(found), seen, g, hook.consumers.empty() ? hook.stack : hook.consumers.front().second);
@@ -257,7 +263,7 @@ void Trace::State::check_leaves() {
     const Tensor& grad = static_cast<Leaf&>(*leaf.get()).grad;
     const Scan seen = grad.defined() ? scan(grad) : Scan();
     if (!seen.count) continue;
-    NonFinite found{.backward = true, .at = walked, .of = "a leaf " + to_string(leaf.get()->shape)};
+    NonFinite found = seen_at(true, walked, "a leaf " + to_string(leaf.get()->shape));
     for (const nn::NamedTensor& each : parameters)
       if (node_of(each.tensor) == leaf.get()) found.of = "parameter " + each.name;
     return report(std::move(found), seen, grad, walked_stack);

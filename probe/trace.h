@@ -29,18 +29,18 @@ struct TracedOp {
 };
 
 struct NonFinite {
-  bool backward = false;              // a gradient is not finite, else a value
-  TracedOp at;                        // the op that made the value; walking back: the op whose rule made the gradient
-  std::vector<TracedOp> others = {};  // which may have made it as well
-  std::string of = {};                // walking back: whose gradient it is, an op's output or a parameter
+  bool backward = false;         // a gradient is not finite, else a value
+  TracedOp at;                   // the op that made the value; walking back: the op whose rule made the gradient
+  std::vector<TracedOp> others;  // which may have made it as well
+  std::string of;                // walking back: whose gradient it is, an op's output or a parameter
   // In the module's output, or the gradient, where it was seen:
-  double value = 0;                          // NaN, or an infinity: the first such element's
-  int64_t element = 0;                       // its number, row by row
-  int64_t sample = -1;                       // of the batch; -1: the shape does not tell
-  int64_t count = 0;                         // of such elements
-  std::vector<std::string> parameters = {};  // of the net, that are not finite themselves
-  std::vector<TracedOp> before = {};         // what was looked at before it, the latest last
-  std::vector<CallSite> calls = {};          // where the innermost module was called, from the innermost call on
+  double value = 0;                     // NaN, or an infinity: the first such element's
+  int64_t element = 0;                  // its number, row by row
+  int64_t sample = -1;                  // of the batch; -1: the shape does not tell
+  int64_t count = 0;                    // of such elements
+  std::vector<std::string> parameters;  // of the net, that are not finite themselves
+  std::vector<TracedOp> before;         // what was looked at before it, the latest last
+  std::vector<CallSite> calls;          // where the innermost module was called, from the innermost call on
 
   const CallSite* place() const;  // the innermost call in the program's own code; null where that is not known
   std::string text() const;

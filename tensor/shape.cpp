@@ -11,6 +11,7 @@ namespace {
 
 }  // namespace
 
+Shape::Shape(std::initializer_list<int64_t> list) : Shape(std::span(list.begin(), list.size())) {}
 Shape::Shape(std::span<const int64_t> list) {
   if (list.size() > size_t(max_rank)) too_many_axes(list.size());
   for (int64_t size : list) sizes[rank++] = size;

@@ -16,7 +16,7 @@ struct Shape {
   int64_t sizes[max_rank];
 
   Shape() = default;
-  Shape(std::initializer_list<int64_t> list) : Shape(std::span(list.begin(), list.size())) {}
+  Shape(std::initializer_list<int64_t> list);
   explicit Shape(std::span<const int64_t> list);  // Throws Error above rank 8.
   // Only what is used: one wide move over sizes that were just written one by one waits for them all.
   Shape(const Shape& other) : rank(other.rank) {
