@@ -2,8 +2,11 @@
 #pragma once
 #include <vector>
 
-#include "fathom/autograd/slice.h"
 #include "fathom/nn/attention.h"
+
+namespace fathom {
+class Slice;
+}
 
 namespace fathom::probe {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "fathom/autograd/slice.h"
 #include "fathom/probe/samples.h"
 #include "fathom/tensor/kernels/gemm.h"
 #include "fathom/tensor/kernels/lapack.h"

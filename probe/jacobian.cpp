@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "fathom/autograd/recording.h"
+#include "fathom/autograd/slice.h"
 #include "fathom/probe/samples.h"
 #include "fathom/tensor/kernels/gemm.h"
 
@@ -51,15 +52,15 @@ Jacobian::Jacobian(Node* y, Node* x, JacobianOptions options)
     : Jacobian(Slice(y, std::span<Node* const>(&x, 1)), options) {}
 
 Jacobian::Jacobian(Slice slice, JacobianOptions options)
-    : slice_(std::move(slice)),
-      y_shape_(slice_.y()->shape),
-      x_shape_(slice_.x(0).shape),
-      y_dtype_(slice_.y()->dtype),
-      x_dtype_(slice_.x(0).dtype),
+    : slice_(new Slice(std::move(slice))),
+      y_shape_(slice_->y()->shape),
+      x_shape_(slice_->x(0).shape),
+      y_dtype_(slice_->y()->dtype),
+      x_dtype_(slice_->x(0).dtype),
       axis_(checked_axis(y_shape_, x_shape_, options.batch_axis)),
       rng_(options.seed, directions_stream) {
-  if (!slice_.reaches(0))
-    throw Error("Jacobian: y, " + describe(*slice_.y()) + ", does not depend on x, " + describe(slice_.x(0)));
+  if (!slice_->reaches(0))
+    throw Error("Jacobian: y, " + describe(*slice_->y()) + ", does not depend on x, " + describe(slice_->x(0)));
   const bool no_common_axis = axis_ < 0 && options.batch_axis >= 0 && x_shape_.rank > 1;
   coupled_ = no_common_axis || (axis_ >= 0 && (options.samples == Samples::coupled ||
                                                (options.samples == Samples::tested && some_sample_reaches_another())));
@@ -108,7 +109,7 @@ Tensor Jacobian::apply(const Tensor& v) const {
   check_direction("apply", v, x_shape_, x_dtype_);
   const NoGrad off;
   if (const Factors* known = factors()) return known->times(v, false);
-  const Tensor y = slice_.jvp(with_the_rest(v, slice_.x(0).shape));
+  const Tensor y = slice_->jvp(with_the_rest(v, slice_->x(0).shape));
   return y.defined() ? leading_of(y) : kernel::full(y_shape_, 0, y_dtype_);
 }
 
@@ -116,7 +117,7 @@ Tensor Jacobian::apply_transposed(const Tensor& u) const {
   check_direction("apply_transposed", u, y_shape_, y_dtype_);
   const NoGrad off;
   if (const Factors* known = factors()) return known->times(u, true);
-  const Tensor g = slice_.vjp(with_the_rest(u, slice_.y()->shape))[0];
+  const Tensor g = slice_->vjp(with_the_rest(u, slice_->y()->shape))[0];
   return g.defined() ? leading_of(g) : kernel::full(x_shape_, 0, x_dtype_);
 }
 
@@ -156,15 +157,19 @@ Tensor Jacobian::Factors::times(const Tensor& v, bool transposed) const {
   return x;
 }
 
+Jacobian::~Jacobian() = default;
+Jacobian::Jacobian(Jacobian&&) noexcept = default;
+Jacobian& Jacobian::operator=(Jacobian&&) noexcept = default;
+
 const Jacobian::Factors* Jacobian::factors() const {
   if (!std::exchange(factors_sought_, true)) factors_ = find_factors();
-  return factors_ ? &*factors_ : nullptr;
+  return factors_.get();
 }
 
-std::optional<Jacobian::Factors> Jacobian::find_factors() const {
+Owned<Jacobian::Factors> Jacobian::find_factors() const {
   Node* layer = nullptr;
-  bool fits = x_dtype_ == y_dtype_ && slice_.y() != &slice_.x(0);
-  slice_.each_edge([&](Node& from, Node& to, size_t i) {
+  bool fits = x_dtype_ == y_dtype_ && slice_->y() != &slice_->x(0);
+  slice_->each_edge([&](Node& from, Node& to, size_t i) {
     fits &= to.dtype == x_dtype_;
     const bool elementwise = is_elementwise(to) && from.shape == to.shape;
     const bool dense = !elementwise && !layer && i == 0 && std::string_view(to.name) == "linear";
@@ -179,17 +184,17 @@ std::optional<Jacobian::Factors> Jacobian::find_factors() const {
     const Slice between(y, std::span<Node* const>(&x, 1));
     return contiguous_of(leading_of(between.jvp(kernel::full(x->shape, 1, x->dtype))));
   };
-  Node *y = const_cast<Node*>(slice_.y()), *x = const_cast<Node*>(&slice_.x(0));
-  if (!layer) return Factors{diagonal(y, x), {}, nullptr};
-  Factors found{{}, {}, layer};
+  Node *y = const_cast<Node*>(slice_->y()), *x = const_cast<Node*>(&slice_->x(0));
+  if (!layer) return Owned(new Factors{diagonal(y, x), {}, nullptr});
+  Owned found(new Factors{{}, {}, layer});
   if (layer != y) {
     Node* const ends[] = {layer, x};
     const Slice after(y, ends, Slice::Beyond::cut);
     if (after.reaches(1)) return {};  // a way around it
-    found.after =
+    found->after =
         contiguous_of(leading_of(after.jvp(std::array{kernel::full(layer->shape, 1, layer->dtype), Tensor()})));
   }
-  found.before = diagonal(layer->input(0), x);
+  found->before = diagonal(layer->input(0), x);
   return found;
 }
 

@@ -10,9 +10,13 @@
 #pragma once
 #include <optional>
 
-#include "fathom/autograd/slice.h"
 #include "fathom/probe/estimate.h"
 #include "fathom/tensor/random.h"
+
+namespace fathom {
+struct Node;
+class Slice;
+}  // namespace fathom
 
 namespace fathom::probe {
 
@@ -67,6 +71,9 @@ class Jacobian {
   Jacobian(const Tensor& y, const Tensor& x, JacobianOptions options = {});
   Jacobian(Node* y, Node* x, JacobianOptions options = {});
   explicit Jacobian(Slice slice, JacobianOptions options = {});  // of its y by its first x
+  ~Jacobian();
+  Jacobian(Jacobian&&) noexcept;
+  Jacobian& operator=(Jacobian&&) noexcept;
 
   bool coupled() const { return coupled_; }          // one Jacobian, though there is a batch
   bool batched() const { return axis_ >= 0; }        // one Jacobian a sample
@@ -106,8 +113,8 @@ class Jacobian {
     Tensor weight() const;
     Tensor times(const Tensor& v, bool transposed) const;
   };
-  std::optional<Factors> find_factors() const;
-  const Factors* factors() const;                                // null: not known; found once
+  Owned<Factors> find_factors() const;                           // null: not known
+  const Factors* factors() const;                                // the same, found once
   std::optional<pool::vector<double>> norms_by_formula() const;  // Frobenius norms
   Sigma sigma_of_diagonal(const Tensor& diagonal) const;
   Sigma sigma_by_power(const SigmaOptions& options) const;
@@ -122,7 +129,7 @@ class Jacobian {
   Tensor leading_of(const Tensor& all) const;
   Tensor with_the_rest(const Tensor& leading, const Shape& all) const;  // zeros
 
-  Slice slice_;
+  Owned<Slice> slice_;
   Shape y_shape_, x_shape_;
   Dtype y_dtype_, x_dtype_;
   int axis_ = -1;
@@ -130,7 +137,7 @@ class Jacobian {
   int64_t batch_ = 1, inputs_ = 0, outputs_ = 0;
   mutable Rng rng_;
   mutable bool factors_sought_ = false;
-  mutable std::optional<Factors> factors_;
+  mutable Owned<Factors> factors_;
 };
 
 }  // namespace fathom::probe

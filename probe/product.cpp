@@ -4,6 +4,7 @@
 #include <iomanip>
 #include <ostream>
 
+#include "fathom/autograd/node.h"
 #include "fathom/probe/blocks.h"
 #include "fathom/probe/chain.h"
 #include "fathom/probe/samples.h"

@@ -4,6 +4,7 @@
 
 #include "fathom/autograd/checkpoint.h"  // Replay
 #include "fathom/autograd/recording.h"
+#include "fathom/autograd/slice.h"
 #include "fathom/probe/jacobian.h"
 #include "fathom/probe/product.h"
 #include "fathom/probe/recorder/state.h"

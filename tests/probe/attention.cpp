@@ -1,4 +1,5 @@
 #include "fathom/probe/attention.h"
+#include "fathom/autograd/slice.h"
 
 #include <cmath>
 

@@ -1,4 +1,5 @@
 #include "fathom/probe/jacobian.h"
+#include "fathom/autograd/slice.h"
 
 #include <cmath>
 #include <vector>

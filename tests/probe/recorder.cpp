@@ -1,4 +1,5 @@
 #include "fathom/probe/recorder.h"
+#include "fathom/autograd/slice.h"
 
 #include <unistd.h>  // getpid
 #include <memory>
