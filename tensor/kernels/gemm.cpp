@@ -100,10 +100,12 @@ void matrix_vector(int64_t rows, int64_t k, Matrix<T> a, const T* x, int64_t x_s
   }
 }
 
+constexpr bool takes_tiles(int64_t m, int64_t n) { return tiles_pay && m > 1 && n > 1; }
+
 template <class T>
 void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride,
              const T* row) {
-  if (tiles_pay && m > 1 && n > 1) return tiled_product(m, n, k, a, b, c, accumulate, c_stride, row);
+  if (takes_tiles(m, n)) return tiled_product(m, n, k, a, b, c, accumulate, c_stride, row);
   if (row) {
     fill_rows(m, n, c, c_stride, row);
     accumulate = true;
@@ -147,21 +149,23 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
   const double work = double(m) * double(n) * double(k);
   if (work <= worth_sharing) return product(m, n, k, a, b, c, accumulate, c_stride, row);
 
-  const bool by_rows = 2 * m > n;
+  const bool by_rows = 2 * m > n, tiles = takes_tiles(m, n);
   const int64_t longer = by_rows ? m : n;
-  // Tiles may be cut anywhere: a run of blocks is a product of up to three, whose part of a stays in the second cache.
+  // Tiles may be cut anywhere: a run of blocks is one product of up to three, whose part of a stays in the second
+  // cache.
   int64_t block = by_rows ? 4 * tile_rows : 2 * vector_size<T>, run = 3;
-  if (!tiles_pay) {
+  if (!tiles) {
     // A matter of the sizes alone: at the edge of a tile OpenBLAS adds in another order. Few and large, since it packs
     // the other matrix anew for each.
     const int64_t count = int64_t(std::bit_floor(uint64_t(std::clamp(work / 2e7, 2.0, 64.0)))), whole_tiles = 64;
     block = ((longer + count - 1) / count + whole_tiles - 1) / whole_tiles * whole_tiles, run = 1;
   }
+  const auto part = tiles ? tiled_product<T> : product<T>;
   parallel((longer + block - 1) / block, 1, [&](int64_t first, int64_t last) {
     for (; first < last; first += run) {
       const int64_t begin = first * block, size = std::min(longer, std::min(last, first + run) * block) - begin;
-      if (by_rows) product(size, n, k, rows_from(a, begin), b, c + begin * c_stride, accumulate, c_stride, row);
-      else product(m, size, k, a, columns_from(b, begin), c + begin, accumulate, c_stride, row ? row + begin : nullptr);
+      if (by_rows) part(size, n, k, rows_from(a, begin), b, c + begin * c_stride, accumulate, c_stride, row);
+      else part(m, size, k, a, columns_from(b, begin), c + begin, accumulate, c_stride, row ? row + begin : nullptr);
     }
   });
 }
