@@ -160,8 +160,9 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
     const int64_t count = int64_t(std::bit_floor(uint64_t(std::clamp(work / 2e7, 2.0, 64.0)))), whole_tiles = 64;
     block = ((longer + count - 1) / count + whole_tiles - 1) / whole_tiles * whole_tiles, run = 1;
   }
+  const int64_t blocks = (longer + block - 1) / block, grain = tiles && blocks < 4 ? blocks : 1;  // too few to share
   const auto part = tiles ? tiled_product<T> : product<T>;
-  parallel((longer + block - 1) / block, 1, [&](int64_t first, int64_t last) {
+  parallel(blocks, grain, [&](int64_t first, int64_t last) {
     for (; first < last; first += run) {
       const int64_t begin = first * block, size = std::min(longer, std::min(last, first + run) * block) - begin;
       if (by_rows) part(size, n, k, rows_from(a, begin), b, c + begin * c_stride, accumulate, c_stride, row);
