@@ -21,13 +21,9 @@ struct Corrections {
 template <class P, class Options>
 void adam_step(P& p, const Tensor& gradient, double clip_scale, const Options& o, double coupled, double decoupled) {
   static constinit thread_local Corrections at;
-  if (at.steps != p.steps || at.beta1 != o.beta1 || at.beta2 != o.beta2) {
-    if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1))
-      throw Error("step: beta1 and beta2 must be in [0, 1), got " + std::to_string(o.beta1) + " and " +
-                  std::to_string(o.beta2));
+  if (at.steps != p.steps || at.beta1 != o.beta1 || at.beta2 != o.beta2)
     at = {o.beta1, o.beta2, 1 - std::pow(o.beta1, double(p.steps)), std::sqrt(1 - std::pow(o.beta2, double(p.steps))),
           p.steps};
-  }
   if (!p.first.defined()) {
     p.first = kernel::full(p.w.shape(), 0, p.w.dtype());
     p.second = kernel::full(p.w.shape(), 0, p.w.dtype());
@@ -58,7 +54,16 @@ void adam_step(P& p, const Tensor& gradient, double clip_scale, const Options& o
   });
 }
 
+void check_betas(double beta1, double beta2) {
+  if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1))
+    throw Error("step: beta1 and beta2 must be in [0, 1), got " + std::to_string(beta1) + " and " +
+                std::to_string(beta2));
+}
+
 }  // namespace
+
+void Adam::check_options(size_t group) const { check_betas(groups[group].beta1, groups[group].beta2); }
+void AdamW::check_options(size_t group) const { check_betas(groups[group].beta1, groups[group].beta2); }
 
 void Adam::update(Parameter& p, const Tensor& g, double scale) {
   const AdamOptions& o = groups[p.group];

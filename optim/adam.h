@@ -17,6 +17,7 @@ class Adam : public Grouped<AdamOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
+  void check_options(size_t group) const override;
 };
 
 struct AdamWOptions {
@@ -31,6 +32,7 @@ class AdamW : public Grouped<AdamWOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
+  void check_options(size_t group) const override;
 };
 
 }  // namespace fathom::optim

@@ -47,10 +47,12 @@ void Optimizer::zero_grad() {
 double Optimizer::step(StepOptions options) {
   if (!(options.clip_norm >= 0))
     throw Error("step: clip_norm must not be negative, got " + std::to_string(options.clip_norm));
-  for (size_t i = 0; const double* lr = rate(i); ++i)
+  for (size_t i = 0; const double* lr = rate(i); ++i) {
     if (!(*lr >= 0 && std::isfinite(*lr)))
       throw Error("step: the learning rate of group " + std::to_string(i) + " must be finite and not negative, got " +
                   std::to_string(*lr));
+    check_options(i);
+  }
   const NoGrad off;
   const bool observed = norms_are_wanted();
   const bool measured = options.clip_norm > 0 || options.measure_norm || options.on_nonfinite == OnNonfinite::skip;

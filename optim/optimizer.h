@@ -60,7 +60,8 @@ class Optimizer {
   void add(const std::vector<Tensor>& parameters, size_t group);  // named "parameter 0", "parameter 1", ...
   // One step of one parameter, `steps` counting it already; g, contiguous, is to be taken times scale.
   virtual void update(Parameter& p, const Tensor& g, double scale) = 0;
-  virtual double* rate(size_t group) = 0;  // null when there is no such group
+  virtual double* rate(size_t group) = 0;      // null when there is no such group
+  virtual void check_options(size_t) const {}  // of a group, before a step; throws Error
 
   std::vector<Parameter> parameters_;
 

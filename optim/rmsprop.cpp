@@ -9,9 +9,13 @@ namespace fathom::optim {
 
 template class Grouped<RMSpropOptions>;
 
+void RMSprop::check_options(size_t group) const {
+  const double alpha = groups[group].alpha;
+  if (!(alpha >= 0 && alpha < 1)) throw Error("step: alpha must be in [0, 1), got " + std::to_string(alpha));
+}
+
 void RMSprop::update(Parameter& p, const Tensor& g, double clip_scale) {
   const RMSpropOptions& o = groups[p.group];
-  if (!(o.alpha >= 0 && o.alpha < 1)) throw Error("step: alpha must be in [0, 1), got " + std::to_string(o.alpha));
   const bool plain = o.momentum == 0 && !o.centered;
   const auto begin = [&](Tensor& memory) {
     if (!memory.defined()) memory = kernel::full(p.w.shape(), 0, p.w.dtype());

@@ -17,6 +17,7 @@ class RMSprop : public Grouped<RMSpropOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
+  void check_options(size_t group) const override;
 };
 
 }  // namespace fathom::optim

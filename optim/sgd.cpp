@@ -6,11 +6,15 @@ namespace fathom::optim {
 
 template class Grouped<SGDOptions>;
 
-void SGD::update(Parameter& p, const Tensor& g, double scale) {
-  const SGDOptions& o = groups[p.group];
+void SGD::check_options(size_t group) const {
+  const SGDOptions& o = groups[group];
   if (o.nesterov && (o.momentum <= 0 || o.dampening != 0))
     throw Error("SGD: nesterov needs momentum and no dampening, got momentum " + std::to_string(o.momentum) +
                 " and dampening " + std::to_string(o.dampening));
+}
+
+void SGD::update(Parameter& p, const Tensor& g, double scale) {
+  const SGDOptions& o = groups[p.group];
   visit_floating("step", p.w.dtype(), [&]<class T>(T) {
     const T rate = T(o.lr), clip = T(scale), decay = T(o.weight_decay);
     const T keep = T(1 - o.lr * o.decoupled_weight_decay);

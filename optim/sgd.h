@@ -18,6 +18,7 @@ class SGD : public Grouped<SGDOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
+  void check_options(size_t group) const override;
 };
 
 }  // namespace fathom::optim

@@ -277,7 +277,11 @@ TEST_CASE("what cannot be optimised") {
   CHECK(error_of([&] { optim::AdamW({w}, {.beta1 = 1}).step(); }) ==
         "step: beta1 and beta2 must be in [0, 1), got 1.000000 and 0.999000");
   CHECK(error_of([&] { optim::RMSprop({w}, {.alpha = 2}).step(); }) == "step: alpha must be in [0, 1), got 2.000000");
-  CHECK(w.to_vector() == weights(f32).to_vector());
+  const Tensor v = weights(f32);
+  v.set_grad(tensor({1.0, 1.0, 1.0}));
+  optim::AdamW two(std::vector<optim::Group<optim::AdamWOptions>>{{{w}, {}}, {{v}, {.beta2 = 1}}});
+  CHECK(error_of([&] { two.step(); }) == "step: beta1 and beta2 must be in [0, 1), got 0.900000 and 1.000000");
+  CHECK(w.to_vector() == weights(f32).to_vector());  // before any change
 }
 
 TEST_CASE("an observed step that throws leaves no sums behind") {
