@@ -76,19 +76,29 @@ class Slice::Ebb : public Walk, public Cotangents {
   const Slice& slice_;
 };
 
+void Slice::advance(Ebb& walk, const Step& step) const {
+  Node& node = *step.node;
+  for (size_t i = 0; i < node.inputs.size(); ++i)
+    if (flags_[step.flags + i]) walk.flow(*node.input(i));
+  Tensor t = node.jvp(wanted(step));
+  Tensor& at = walk.flow(node);
+  if (t.defined()) accumulate(at, std::move(t));
+}
+
 Tensor Slice::jvp(std::span<const Tensor> vs) const {
   Ebb walk(*this);
   for (size_t i = 0; i < xs_.size(); ++i)
     if (reached_[i] && vs[i].defined()) accumulate(walk.flow(*xs_[i]), vs[i]);
-  for (const Step& step : steps_) {
-    Node& node = *step.node;
-    for (size_t i = 0; i < node.inputs.size(); ++i)
-      if (flags_[step.flags + i]) walk.flow(*node.input(i));
-    Tensor t = node.jvp(wanted(step));
-    Tensor& at = walk.flow(node);
-    if (t.defined()) accumulate(at, std::move(t));
-  }
+  for (const Step& step : steps_) advance(walk, step);
   return y_ ? walk.flow(*y_) : Tensor();
+}
+
+Tensor Slice::jvp_between(Node& from, Node& to, const Tensor& v) const {
+  Ebb walk(*this);
+  walk.flow(from) = v;
+  for (const Step& step : steps_)
+    if (step.node->number > from.number && step.node->number <= to.number) advance(walk, step);
+  return walk.flow(to);
 }
 
 pool::vector<Tensor> Slice::vjp(Tensor u, bool run_hooks) const {

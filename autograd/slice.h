@@ -30,6 +30,8 @@ class Slice {
   // J v, forward along the tape. An undefined v is zero. The result is undefined where y depends on no x.
   Tensor jvp(std::span<const Tensor> vs) const;
   Tensor jvp(const Tensor& v) const { return jvp(std::span(&v, 1)); }
+  // The same of the stretch from one node on the way to a newer one: d to / d from times v.
+  Tensor jvp_between(Node& from, Node& to, const Tensor& v) const;
 
   // J^T u, back along the tape. A result is undefined where y does not depend on that x. Hooks are run where asked for.
   pool::vector<Tensor> vjp(Tensor u, bool run_hooks = false) const;
@@ -43,6 +45,7 @@ class Slice {
   };
   Wanted wanted(const Step& step) const { return {step.node.get(), flags_.data() + step.flags}; }
   class Ebb;
+  void advance(Ebb& walk, const Step& step) const;  // forward, over one node
 
   Ref<Node> y_;
   pool::vector<Ref<Node>> xs_;

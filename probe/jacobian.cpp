@@ -175,27 +175,18 @@ Owned<Jacobian::Factors> Jacobian::find_factors() const {
     const bool dense = !elementwise && !layer && i == 0 && std::string_view(to.name) == "linear";
     fits &= elementwise || dense;  // a weight on the way is a second edge of its layer, and fits neither
     if (dense) layer = &to;
+    else if (layer && from.number < layer->number) fits = false;  // a way around it
   });
   if (!fits) return {};
   const NoGrad off;
   // Of a way of elementwise ops; undefined where there is none.
-  const auto diagonal = [&](Node* y, Node* x) {
-    if (y == x) return Tensor();
-    const Slice between(y, std::span<Node* const>(&x, 1));
-    return contiguous_of(leading_of(between.jvp(kernel::full(x->shape, 1, x->dtype))));
+  const auto diagonal = [&](Node* from, Node* to) {
+    if (from == to) return Tensor();
+    return contiguous_of(leading_of(slice_->jvp_between(*from, *to, kernel::full(from->shape, 1, from->dtype))));
   };
   Node *y = const_cast<Node*>(slice_->y()), *x = const_cast<Node*>(&slice_->x(0));
-  if (!layer) return Owned(new Factors{diagonal(y, x), {}, nullptr});
-  Owned found(new Factors{{}, {}, layer});
-  if (layer != y) {
-    Node* const ends[] = {layer, x};
-    const Slice after(y, ends, Slice::Beyond::cut);
-    if (after.reaches(1)) return {};  // a way around it
-    found->after =
-        contiguous_of(leading_of(after.jvp(std::array{kernel::full(layer->shape, 1, layer->dtype), Tensor()})));
-  }
-  found->before = diagonal(layer->input(0), x);
-  return found;
+  if (!layer) return Owned(new Factors{diagonal(x, y), {}, nullptr});
+  return Owned(new Factors{diagonal(layer, y), diagonal(x, layer->input(0)), layer});
 }
 
 Tensor Jacobian::matrix() const {

@@ -77,7 +77,7 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
         state.in_backward = false;
         state.calls.clear();
         state.links.clear();
-        for (auto& [module, site] : state.sites) site.calls = 0;
+        for (auto& [module, site] : state.sites) site.calls = site.found = 0;
       }
     } reset{s};
     s.in_backward = true;
@@ -86,11 +86,11 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   if (s.trace) s.trace->check();
   const Stopwatch watch(s.measuring);
   if (s.due()) {
-    std::map<std::string, int64_t> calls;
     s.last.clear();
     for (auto found = s.found.rbegin(); found != s.found.rend(); ++found) {
       SiteMeasure m = *found->row;
-      m.call = calls[m.site]++;
+      m.site = found->site->path;
+      m.call = found->site->found++;
       if (const auto probe = s.probed.find({m.site, m.call}); probe != s.probed.end()) {
         const SiteMeasure before = std::move(m);
         m = probe->second;

@@ -56,9 +56,9 @@ class JsonLine {
 
  private:
   void key(std::string_view name) {
-    if (comma_) text_ += ',';
+    text_ += comma_ ? ",\"" : "\"";
+    text_ += name, text_ += "\":";
     comma_ = true;
-    text_ += '"', text_ += name, text_ += "\":";
   }
   template <class Number>
   void digits(Number x) {

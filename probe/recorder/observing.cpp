@@ -18,7 +18,7 @@ bool is_passed(const Node& node) { return node.trained && !node.is_leaf(); }
 // On a site's output: measures the site, with the cotangent that backward() brings.
 struct Recorder::SiteHook final : Hook {
   Ref<State> state;
-  std::shared_ptr<SiteMeasure> row;
+  std::shared_ptr<SiteMeasure> row, next;  // next: of the site whose input this is
   State::Site* site;
   State::Kind kind;
   int64_t call;
@@ -38,15 +38,16 @@ struct Recorder::SiteHook final : Hook {
       s.measure(*row, *site, kind, call, *y, *from, is_passed(*from) ? Tensor() : g.alias());
     }
     if (same) row->grad_in = row->grad_out;
+    if (next) next->grad_in = row->grad_out;
     // Of sites with one and the same output, the hook of the first is called first.
     auto at = s.found.end();
     while (at != s.found.begin() && (at - 1)->node == y->number) --at;
-    s.found.insert(at, {row, y->number});
+    s.found.insert(at, {row, site, y->number});
     return {};
   }
 };
 
-// On a site's input: the norm of the cotangent there.
+// On a site's input, where no other site ended before: the norm of the cotangent there.
 struct Recorder::InputHook final : Hook {
   Ref<State> state;
   std::shared_ptr<SiteMeasure> row;
@@ -99,9 +100,10 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
   }
 
   auto row = std::make_shared<SiteMeasure>();
-  row->site = site.path;
   describe_output(*row, site, module, y);
-  if (x && is_passed(*x) && x.get() != node) {
+  if (x && x->number == last_node && x.get() != node && !last_hook->next) {
+    last_hook->next = row;
+  } else if (x && is_passed(*x) && x.get() != node) {
     auto hook = Owned(new InputHook);
     hook->state = Ref(this);
     hook->row = row;
@@ -116,6 +118,8 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
   hook->y = node;
   hook->same = x.get() == node;
   if (!hook->same) hook->x = std::move(x);  // a node does not own itself
+  last_hook = hook.get();
+  last_node = node->number;
   add_hook(*node, std::move(hook));
 }
 

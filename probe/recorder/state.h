@@ -44,6 +44,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   struct Site {
     std::string path;
     int64_t calls = 0;               // in this step, recorded ones
+    int64_t found = 0;               // of them, those that lead to the loss
     std::optional<bool> coupled[2];  // found out once, in evaluation and in training
     std::vector<Tensor> weights;     // the module's parameters
     std::vector<Tensor> directions;  // of each call: where its power iteration ended
@@ -58,6 +59,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   };
   struct Found {
     std::shared_ptr<SiteMeasure> row;
+    Site* site;
     uint64_t node;
   };
   struct Kind {  // of a module, which may be gone when its tape is measured
@@ -84,7 +86,9 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   std::vector<std::string> paths;
   std::vector<nn::NamedTensor> parameters;
   std::vector<Call> calls;
-  std::vector<Found> found;  // in this step, from the output on
+  SiteHook* last_hook = nullptr;  // of the latest call
+  uint64_t last_node = 0;         // whose it is
+  std::vector<Found> found;       // in this step, from the output on
   std::vector<Link> links;
   std::map<std::pair<std::string, int64_t>, SiteMeasure> probed;  // by path and call: what the probe gave
   std::optional<Product> product;
