@@ -90,8 +90,8 @@ class Jacobian {
   // The numbers, from min(outputs, inputs) products: (batch, outputs, inputs), without a batch (outputs, inputs); of
   // y's dtype.
   Tensor matrix() const;
-  // f64 (batch, min(outputs, inputs)), without a batch (min): descending, by SVD of the matrix in f64. NaN where the
-  // matrix is not finite.
+  // f64 (batch, min(outputs, inputs)), without a batch (min): descending, by SVD of the matrix, exact to the rounding
+  // of its dtype. NaN where the matrix is not finite.
   Tensor singular_values() const;
   // The largest over the smallest of them: f64 (batch) or rank 0; infinite where the smallest is 0.
   Tensor condition() const;

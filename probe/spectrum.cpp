@@ -19,7 +19,7 @@ void singular_values_of(const Tensor& matrices, int64_t batch, int64_t rows, int
     parallel(batch, rows * columns < 64 ? 64 : 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const T* numbers = all + i * rows * columns;
-        std::vector<double> m(numbers, numbers + rows * columns);
+        std::vector<T> m(numbers, numbers + rows * columns);
         kernel::singular_values(rows, columns, m.data(), values + i * std::min(rows, columns));
       }
     });

@@ -13,6 +13,8 @@
 
 // LAPACK, as OpenBLAS brings it along.
 extern "C" {
+void sgesdd_(const char* job, const int* m, const int* n, float* a, const int* lda, float* s, float* u, const int* ldu,
+             float* vt, const int* ldvt, float* work, const int* lwork, int* iwork, int* info);
 void dgesdd_(const char* job, const int* m, const int* n, double* a, const int* lda, double* s, double* u,
              const int* ldu, double* vt, const int* ldvt, double* work, const int* lwork, int* iwork, int* info);
 void dbdsqr_(const char* uplo, const int* n, const int* ncvt, const int* nru, const int* ncc, double* d, double* e,
@@ -60,21 +62,26 @@ auto by_type(auto of_float, auto of_double) {
 
 }  // namespace
 
-void singular_values(int64_t rows, int64_t columns, double* a, double* values) {
+template <class T>
+void singular_values(int64_t rows, int64_t columns, T* a, double* values) {
   if (rows == 0 || columns == 0) return;
-  if (!std::all_of(a, a + rows * columns, [](double x) { return std::isfinite(x); }))
+  if (!std::all_of(a, a + rows * columns, [](T x) { return std::isfinite(x); }))
     return void(std::fill_n(values, std::min(rows, columns), NAN));
   on_one_thread();
   // By columns LAPACK sees the transpose, which has the same values.
   const int m = as_int(columns), n = as_int(rows), k = std::min(m, n), one = 1;
-  std::vector<int> integers(8 * size_t(k));
-  double size = 0;
+  const size_t count = size_t(k);
+  std::vector<int> integers(8 * count);
+  std::vector<T> found(count), work(1);
+  T* const none = nullptr;
   int room = -1, info = 0;
-  dgesdd_("N", &m, &n, a, &m, values, nullptr, &one, nullptr, &one, &size, &room, integers.data(), &info);
-  room = int(size);
-  std::vector<double> work(size_t(std::max(room, 1)));
-  dgesdd_("N", &m, &n, a, &m, values, nullptr, &one, nullptr, &one, work.data(), &room, integers.data(), &info);
-  check("dgesdd", info, rows, columns);
+  for (const bool asked_for_room : {false, true}) {
+    if (asked_for_room) room = std::max(int(work[0]), 1), work.resize(size_t(room));
+    by_type<T>(sgesdd_, dgesdd_)("N", &m, &n, a, &m, found.data(), none, &one, none, &one, work.data(), &room,
+                                 integers.data(), &info);
+  }
+  check("gesdd", info, rows, columns);
+  std::copy(found.begin(), found.end(), values);
 }
 
 void bidiagonal_svd(int64_t size, double* d, double* e, double* last, double* right) {
@@ -128,6 +135,8 @@ void qr(int64_t rows, int64_t columns, T* a, T* r) {
   by_type<T>(sorgqr_, dorgqr_)(&m, &n, &n, a, &m, scales.data(), work.data(), &room, &info);
 }
 
+template void singular_values(int64_t, int64_t, float*, double*);
+template void singular_values(int64_t, int64_t, double*, double*);
 template bool lu(int64_t, float*, int*);
 template bool lu(int64_t, double*, int*);
 template void lu_solve(int64_t, const float*, const int*, int64_t, float*);
