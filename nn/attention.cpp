@@ -4,6 +4,7 @@
 #include "fathom/autograd/ops/views.h"
 #include "fathom/autograd/recording.h"
 #include "fathom/nn/init.h"
+#include "fathom/nn/size.h"
 
 namespace fathom::nn {
 namespace {
@@ -14,7 +15,9 @@ Tensor by_heads(const Tensor& x, int64_t heads) {
 }
 
 int64_t checked(int64_t width, int64_t heads) {
-  if (width < 1 || heads < 1 || width % heads)
+  checked_size("MultiheadAttention", "width", width, 1);
+  checked_size("MultiheadAttention", "heads", heads, 1);
+  if (width % heads)
     throw Error("MultiheadAttention: " + std::to_string(heads) + " heads do not divide a width of " +
                 std::to_string(width));
   return width;

@@ -1,8 +1,10 @@
 #include "fathom/nn/convolution.h"
 
+#include <algorithm>  // min
 #include <cmath>
 
 #include "fathom/nn/init.h"
+#include "fathom/nn/size.h"
 
 namespace fathom::nn {
 namespace {
@@ -18,19 +20,28 @@ void start(Tensor& weight, Tensor& bias, bool with_bias) {
   init::uniform(bias, -bound, bound);
   bias.requires_grad_();
 }
-int64_t in_group(const char* name, int64_t in, int64_t out, int64_t groups) {
-  if (groups < 1 || in % groups || out % groups)
-    throw Error(std::string(name) + ": " + std::to_string(groups) + " groups do not divide " + std::to_string(in) +
+void check_sizes(const char* name, int64_t in, int64_t out, Size2d kernel, const Conv2dForm& form) {
+  const auto check = [name](const char* argument, Size2d size, int64_t least) {
+    checked_size(name, argument, std::min(size.rows, size.columns), least);
+  };
+  check("in", in, 0);
+  check("out", out, 0);
+  check("kernel", kernel, 1);
+  check("stride", form.stride, 1);
+  check("padding", form.padding, 0);
+  check("dilation", form.dilation, 1);
+  check("groups", form.groups, 1);
+  if (in % form.groups || out % form.groups)
+    throw Error(std::string(name) + ": " + std::to_string(form.groups) + " groups do not divide " + std::to_string(in) +
                 " and " + std::to_string(out) + " channels");
-  return in / groups;
 }
 
 }  // namespace
 
 Conv2d::Conv2d(int64_t in, int64_t out, Size2d kernel, Conv2dOptions options)
-    : weight({out, in_group("Conv2d", in, out, options.groups), kernel.rows, kernel.columns}, options.dtype),
-      form{options.stride, options.padding, options.dilation, options.groups},
-      padding_mode(options.padding_mode) {
+    : form{options.stride, options.padding, options.dilation, options.groups}, padding_mode(options.padding_mode) {
+  check_sizes("Conv2d", in, out, kernel, form);
+  weight = Tensor({out, in / form.groups, kernel.rows, kernel.columns}, options.dtype);
   start(weight, bias, options.bias);
 }
 Tensor Conv2d::forward(Tensor x) {
@@ -45,9 +56,9 @@ void Conv2d::fields(Fields& f) {
 }
 
 Conv1d::Conv1d(int64_t in, int64_t out, int64_t kernel, Conv1dOptions options)
-    : weight({out, in_group("Conv1d", in, out, options.groups), kernel}, options.dtype),
-      form{options.stride, options.padding, options.dilation, options.groups},
-      padding_mode(options.padding_mode) {
+    : form{options.stride, options.padding, options.dilation, options.groups}, padding_mode(options.padding_mode) {
+  check_sizes("Conv1d", in, out, kernel, {form.stride, form.padding, form.dilation, form.groups});
+  weight = Tensor({out, in / form.groups, kernel}, options.dtype);
   start(weight, bias, options.bias);
 }
 Tensor Conv1d::forward(Tensor x) {

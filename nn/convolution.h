@@ -23,6 +23,7 @@ struct Conv2d : Module {
   Conv2dForm form;
   PaddingMode padding_mode;
 
+  // Throws Error on a size that is too small, and where the groups do not divide the channels.
   Conv2d(int64_t in, int64_t out, Size2d kernel, Conv2dOptions options = {});
   Tensor forward(Tensor x) override;
   void fields(Fields& f) override;
@@ -41,6 +42,7 @@ struct Conv1d : Module {
   Conv1dForm form;
   PaddingMode padding_mode;
 
+  // Throws Error as Conv2d's.
   Conv1d(int64_t in, int64_t out, int64_t kernel, Conv1dOptions options = {});
   Tensor forward(Tensor x) override;
   void fields(Fields& f) override;

@@ -13,6 +13,7 @@
 #include "fathom/autograd/ops/views.h"
 #include "fathom/autograd/recording.h"
 #include "fathom/nn/init.h"
+#include "fathom/nn/size.h"
 
 namespace fathom::nn {
 namespace {
@@ -88,7 +89,7 @@ Tensor AffineCoupling::inverse(Tensor y) {
 }
 
 ActNorm::ActNorm(int64_t n, ActNormOptions options)
-    : log_scale(zeros({n}, {.dtype = options.dtype, .requires_grad = true})),
+    : log_scale(zeros({checked_size("ActNorm", "n", n)}, {.dtype = options.dtype, .requires_grad = true})),
       bias(zeros({n}, {.dtype = options.dtype, .requires_grad = true})),
       initialised(zeros({}, {.dtype = boolean})),
       eps(options.eps) {}
@@ -116,7 +117,7 @@ void ActNorm::fields(Fields& f) {
 }
 
 InvertibleLinear::InvertibleLinear(int64_t n, InvertibleLinearOptions options)
-    : weight({n, n}, options.dtype), exponential(options.exponential) {
+    : weight({checked_size("InvertibleLinear", "n", n), n}, options.dtype), exponential(options.exponential) {
   if (exponential) init::zeros(weight);
   else init::orthogonal(weight);
   weight.requires_grad_();
@@ -132,7 +133,7 @@ Tensor InvertibleLinear::inverse(Tensor y) {
   return linear(std::move(y), exponential ? matrix_exp(-weight) : fathom::inverse(weight));
 }
 
-Permutation::Permutation(int64_t n, Rng& rng) : index(fathom::permutation(n, rng)) {}
+Permutation::Permutation(int64_t n, Rng& rng) : index(fathom::permutation(checked_size("Permutation", "n", n), rng)) {}
 Permutation::Permutation(Tensor numbers) : index(std::move(numbers)) {
   if (index.dtype() != i64 || index.dim() != 1)
     throw Error(std::string("Permutation: needs i64 (n), got ") + to_string(index.dtype()) + " " +

@@ -6,10 +6,12 @@
 #include "fathom/autograd/ops/index.h"
 #include "fathom/autograd/ops/matmul.h"
 #include "fathom/nn/init.h"
+#include "fathom/nn/size.h"
 
 namespace fathom::nn {
 
-Linear::Linear(int64_t in, int64_t out, LinearOptions options) : weight({out, in}, options.dtype) {
+Linear::Linear(int64_t in, int64_t out, LinearOptions options)
+    : weight({checked_size("Linear", "out", out), checked_size("Linear", "in", in)}, options.dtype) {
   // Kaiming's uniform with a = sqrt(5): the bound is 1 / sqrt(in).
   const double bound = in > 0 ? 1 / std::sqrt(double(in)) : 0;
   init::uniform(weight, -bound, bound);
@@ -25,8 +27,7 @@ void Linear::fields(Fields& f) {
   f("bias", bias);
 }
 
-LayerNorm::LayerNorm(int64_t n, LayerNormOptions options) : eps(options.eps), n_(n) {
-  if (n < 1) throw Error("LayerNorm: needs at least one element to norm, got " + std::to_string(n));
+LayerNorm::LayerNorm(int64_t n, LayerNormOptions options) : eps(options.eps), n_(checked_size("LayerNorm", "n", n, 1)) {
   if (!options.affine) return;
   weight = Tensor({n}, options.dtype);
   bias = Tensor({n}, options.dtype);
@@ -45,7 +46,8 @@ void LayerNorm::fields(Fields& f) {
   f("bias", bias);
 }
 
-Embedding::Embedding(int64_t count, int64_t width, EmbeddingOptions options) : weight({count, width}, options.dtype) {
+Embedding::Embedding(int64_t count, int64_t width, EmbeddingOptions options)
+    : weight({checked_size("Embedding", "count", count), checked_size("Embedding", "width", width)}, options.dtype) {
   init::normal(weight);
   weight.requires_grad_();
 }

@@ -29,6 +29,7 @@ struct LayerNorm : Module {
   Tensor weight, bias;  // (n), of ones and zeros; undefined unless affine
   double eps;
 
+  // Throws Error unless n > 0.
   explicit LayerNorm(int64_t n, LayerNormOptions options = {});
   Tensor forward(Tensor x) override;
   void fields(Fields& f) override;
@@ -45,6 +46,7 @@ struct EmbeddingOptions {
 struct Embedding : Module {
   Tensor weight;  // (count, width)
 
+  // Throws Error on a negative size.
   Embedding(int64_t count, int64_t width, EmbeddingOptions options = {});
   Tensor forward(Tensor x) override;
   void fields(Fields& f) override;

@@ -8,13 +8,12 @@
 #include "fathom/autograd/ops/arithmetic.h"
 #include "fathom/autograd/ops/fused.h"
 #include "fathom/autograd/recording.h"
-#include "fathom/nn/init.h"
+#include "fathom/nn/size.h"
 
 namespace fathom::nn {
 namespace {
 
-void make_affine(const char* name, Tensor& weight, Tensor* bias, int64_t n, bool affine, Dtype dtype) {
-  if (n < 1) throw Error(std::string(name) + ": needs at least one channel, got " + std::to_string(n));
+void make_affine(Tensor& weight, Tensor* bias, int64_t n, bool affine, Dtype dtype) {
   if (!affine) return;
   weight = ones({n}, {.dtype = dtype, .requires_grad = true});
   if (bias) *bias = zeros({n}, {.dtype = dtype, .requires_grad = true});
@@ -27,9 +26,8 @@ void check_channels(const char* name, const Tensor& x, int64_t channels) {
 
 }  // namespace
 
-RMSNorm::RMSNorm(int64_t n, RMSNormOptions options) : eps(options.eps), n_(n) {
-  if (n < 1) throw Error("RMSNorm: needs at least one element to norm, got " + std::to_string(n));
-  make_affine("RMSNorm", weight, nullptr, n, options.affine, options.dtype);
+RMSNorm::RMSNorm(int64_t n, RMSNormOptions options) : eps(options.eps), n_(checked_size("RMSNorm", "n", n, 1)) {
+  make_affine(weight, nullptr, n, options.affine, options.dtype);
 }
 Tensor RMSNorm::forward(Tensor x) {
   if (x.dim() < 1 || x.shape().back() != n_)
@@ -41,10 +39,12 @@ Tensor RMSNorm::forward(Tensor x) {
 void RMSNorm::fields(Fields& f) { f("weight", weight); }
 
 GroupNorm::GroupNorm(int64_t g, int64_t channels, GroupNormOptions options)
-    : groups(g), eps(options.eps), channels_(channels) {
-  if (g < 1 || channels % g)
+    : groups(checked_size("GroupNorm", "groups", g, 1)),
+      eps(options.eps),
+      channels_(checked_size("GroupNorm", "channels", channels, 1)) {
+  if (channels % g)
     throw Error("GroupNorm: " + std::to_string(g) + " groups do not divide " + std::to_string(channels) + " channels");
-  make_affine("GroupNorm", weight, &bias, channels, options.affine, options.dtype);
+  make_affine(weight, &bias, channels, options.affine, options.dtype);
 }
 Tensor GroupNorm::forward(Tensor x) {
   check_channels("GroupNorm", x, channels_);
@@ -57,8 +57,12 @@ void GroupNorm::fields(Fields& f) {
 
 BatchNorm::BatchNorm(const char* name, std::initializer_list<int64_t> ranks, int64_t channels,
                      const BatchNormOptions& options)
-    : eps(options.eps), momentum(options.momentum), name_(name), ranks_(ranks), channels_(channels) {
-  make_affine(name, weight, &bias, channels, options.affine, options.dtype);
+    : eps(options.eps),
+      momentum(options.momentum),
+      name_(name),
+      ranks_(ranks),
+      channels_(checked_size(name, "channels", channels, 1)) {
+  make_affine(weight, &bias, channels, options.affine, options.dtype);
   if (!options.track_running_stats) return;
   running_mean = zeros({channels}, {.dtype = options.dtype});
   running_var = ones({channels}, {.dtype = options.dtype});

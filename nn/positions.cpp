@@ -5,6 +5,7 @@
 #include "fathom/autograd/families.h"
 #include "fathom/autograd/ops/views.h"
 #include "fathom/nn/init.h"
+#include "fathom/nn/size.h"
 
 namespace fathom::nn {
 namespace {
@@ -74,6 +75,8 @@ Tensor turn(const Tensor& x, const Tensor& angles, double direction) {
 }  // namespace
 
 Tensor sinusoids(int64_t steps, int64_t width, Dtype dtype) {
+  checked_size("sinusoids", "steps", steps);
+  checked_size("sinusoids", "width", width);
   return table(steps, width, 10000, dtype, [](double angle, double* pair) {
     pair[0] = std::sin(angle);
     pair[1] = std::cos(angle);
@@ -89,7 +92,9 @@ Tensor SinusoidalPositions::forward(Tensor x) {
 }
 
 LearnedPositions::LearnedPositions(int64_t most_steps, int64_t width, LearnedPositionsOptions options)
-    : weight({most_steps, width}, options.dtype) {
+    : weight({checked_size("LearnedPositions", "most_steps", most_steps),
+              checked_size("LearnedPositions", "width", width)},
+             options.dtype) {
   init::normal(weight, 0, options.deviation);
   weight.requires_grad_();
 }
@@ -103,8 +108,9 @@ Tensor LearnedPositions::forward(Tensor x) {
 }
 void LearnedPositions::fields(Fields& f) { f("weight", weight); }
 
-RotaryPositions::RotaryPositions(int64_t width, double base) : width_(width), base_(base) {
-  if (width < 0 || width % 2) throw Error("RotaryPositions: needs an even width, got " + std::to_string(width));
+RotaryPositions::RotaryPositions(int64_t width, double base)
+    : width_(checked_size("RotaryPositions", "width", width)), base_(base) {
+  if (width % 2) throw Error("RotaryPositions: needs an even width, got " + std::to_string(width));
 }
 Tensor RotaryPositions::forward(Tensor x) {
   check_width("RotaryPositions", x, width_);

@@ -7,13 +7,14 @@
 #include "fathom/autograd/ops/views.h"
 #include "fathom/autograd/recording.h"
 #include "fathom/nn/init.h"
+#include "fathom/nn/size.h"
 
 namespace fathom::nn {
 namespace {
 
 RecurrentWeights make_weights(const char* name, int64_t gates, int64_t in, int64_t hidden, bool bias, Dtype dtype) {
-  if (in < 1 || hidden < 1)
-    throw Error(std::string(name) + ": sizes below 1: in " + std::to_string(in) + ", hidden " + std::to_string(hidden));
+  checked_size(name, "in", in, 1);
+  checked_size(name, "hidden", hidden, 1);
   const double bound = 1 / std::sqrt(double(hidden));
   const auto make = [&](const Shape& shape) {
     Tensor w(shape, dtype);
@@ -44,7 +45,7 @@ void name_weights(Fields& f, RecurrentWeights& w, const std::string& suffix = {}
 }  // namespace
 
 Recurrent::Recurrent(const Size& size) : size_(size) {
-  if (size.layers < 1) throw Error(std::string(size.name) + ": layers below 1: " + std::to_string(size.layers));
+  checked_size(size.name, "layers", size.layers, 1);
   if (!(size.dropout >= 0 && size.dropout <= 1))
     throw Error(std::string(size.name) + ": dropout is not in [0, 1]: " + std::to_string(size.dropout));
   const int64_t directions = size.bidirectional ? 2 : 1;

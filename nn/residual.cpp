@@ -5,6 +5,7 @@
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/ops/arithmetic.h"
 #include "fathom/nn/init.h"
+#include "fathom/nn/size.h"
 
 namespace fathom::nn {
 namespace {
@@ -44,13 +45,12 @@ Tensor StochasticDepth::forward(Tensor x) {
 void StochasticDepth::fields(Fields& f) { f("f", f_); }
 
 DeepNormConstants deepnorm(int64_t layers) {
-  if (layers < 1) throw Error("deepnorm: layers are at least 1, got " + std::to_string(layers));
+  checked_size("deepnorm", "layers", layers, 1);
   return {std::pow(2.0 * double(layers), 0.25), std::pow(8.0 * double(layers), -0.25)};
 }
 DeepNormPair deepnorm(int64_t encoder_layers, int64_t decoder_layers) {
-  if (encoder_layers < 1 || decoder_layers < 1)
-    throw Error("deepnorm: layers are at least 1, got " + std::to_string(encoder_layers) + " and " +
-                std::to_string(decoder_layers));
+  checked_size("deepnorm", "encoder_layers", encoder_layers, 1);
+  checked_size("deepnorm", "decoder_layers", decoder_layers, 1);
   const double n = double(encoder_layers), m = double(decoder_layers), root = std::pow(n * n * n * n * m, 1.0 / 16);
   return {{0.81 * root, 0.87 / root}, {std::pow(3 * m, 0.25), std::pow(12 * m, -0.25)}};
 }

@@ -2,6 +2,7 @@
 
 #include "fathom/autograd/ops/arithmetic.h"
 #include "fathom/autograd/ops/fused.h"
+#include "fathom/nn/size.h"
 
 namespace fathom::nn {
 
@@ -13,7 +14,8 @@ TransformerBlock::TransformerBlock(int64_t width, int64_t heads, TransformerOpti
                  .rotary = o.rotary,
                  .bias = o.bias,
                  .dtype = o.dtype}),
-      linear1(width, o.feedforward ? o.feedforward : 4 * width, {.bias = o.bias, .dtype = o.dtype}),
+      linear1(width, checked_size("TransformerBlock", "feedforward", o.feedforward) ? o.feedforward : 4 * width,
+              {.bias = o.bias, .dtype = o.dtype}),
       linear2(linear1.weight.size(0), width, {.bias = o.bias, .dtype = o.dtype}),
       norm1(width, {.eps = o.eps, .dtype = o.dtype}),
       norm2(width, {.eps = o.eps, .dtype = o.dtype}),
@@ -51,7 +53,7 @@ Tensor TransformerBlock::forward_masked(Tensor x, const Tensor& mask) {
 }
 
 Transformer::Transformer(int64_t width, int64_t heads, int64_t blocks, TransformerOptions o) {
-  if (blocks < 0) throw Error("Transformer: " + std::to_string(blocks) + " blocks");
+  checked_size("Transformer", "blocks", blocks);
   for (int64_t i = 0; i < blocks; ++i) layers.emplace_back(width, heads, o);
   if (o.norm_first) norm = Owned(new LayerNorm(width, {.eps = o.eps, .dtype = o.dtype}));
 }
