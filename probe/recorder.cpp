@@ -61,6 +61,40 @@ Recorder::~Recorder() {
   remove_member<optim::StepObserver>(optim::observer, *state_);
 }
 
+void Recorder::State::walk_back(const Tensor& of, const BackwardOptions& how) {
+  struct Reset {  // also after an error
+    State& state;
+    ~Reset() {
+      state.in_backward = false;
+      state.calls.clear();
+      state.links.clear();
+      for (auto& [module, site] : state.sites) site.calls = site.found = 0;
+    }
+  } reset{*this};
+  in_backward = true;
+  fathom::backward(of, how);
+}
+
+void Recorder::State::gather() {
+  last.clear();
+  for (auto each = found.rbegin(); each != found.rend(); ++each) {
+    SiteMeasure m = *each->row;
+    m.site = each->site->path;
+    m.call = each->site->found++;
+    if (const auto on_probe = probed.find({m.site, m.call}); on_probe != probed.end()) {
+      SiteMeasure& row = on_probe->second;
+      row.site = m.site, row.call = m.call;
+      row.grad_in = m.grad_in, row.grad_out = m.grad_out;
+      row.activation_rms = m.activation_rms, row.weight_norm = m.weight_norm;
+      m = std::move(row);
+    }
+    if (std::isnan(m.gain)) m.gain = m.grad_in / m.grad_out;
+    last.push_back(std::move(m));
+  }
+  found.clear();
+  probed.clear();
+}
+
 void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   State& s = *state_;
   if (!s.open) return fathom::backward(loss, options);
@@ -70,39 +104,12 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   s.product.reset();
   if (s.trace) s.trace->attach(loss);
   if (s.options.probe.defined() && s.jacobians_due()) s.measure_probe();
-  {
-    struct Reset {
-      State& state;
-      ~Reset() {
-        state.in_backward = false;
-        state.calls.clear();
-        state.links.clear();
-        for (auto& [module, site] : state.sites) site.calls = site.found = 0;
-      }
-    } reset{s};
-    s.in_backward = true;
-    fathom::backward(loss, options);
-  }
+  s.walk_back(loss, options);
   if (s.trace) s.trace->check();
+
   const Stopwatch watch(s.measuring);
   if (s.due()) {
-    s.last.clear();
-    for (auto found = s.found.rbegin(); found != s.found.rend(); ++found) {
-      SiteMeasure m = *found->row;
-      m.site = found->site->path;
-      m.call = found->site->found++;
-      if (const auto probe = s.probed.find({m.site, m.call}); probe != s.probed.end()) {
-        const SiteMeasure before = std::move(m);
-        m = probe->second;
-        m.site = before.site, m.call = before.call;
-        m.grad_in = before.grad_in, m.grad_out = before.grad_out;
-        m.activation_rms = before.activation_rms, m.weight_norm = before.weight_norm;
-      }
-      if (std::isnan(m.gain)) m.gain = m.grad_in / m.grad_out;
-      s.last.push_back(std::move(m));
-    }
-    s.found.clear();
-    s.probed.clear();
+    s.gather();
     if (!s.last.empty()) s.write_layers();
   }
   s.waiting = {s.steps, s.loss};

@@ -74,20 +74,24 @@ Tensor Recorder::State::before(nn::Module& module, Tensor x) {
   return x;
 }
 
+std::optional<Ref<Node>> Recorder::State::end_call(const nn::Module& module) {
+  while (!calls.empty()) {
+    const Call call = std::move(calls.back());
+    calls.pop_back();
+    if (call.module == &module) return call.input;
+  }
+  return {};
+}
+
 void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) {
   if (calls.empty() || !watches()) return;
   const auto found_site = sites.find(&module);
   if (found_site == sites.end()) return;
   const Stopwatch watch(measuring);
-  Ref<Node> x;
-  bool begun = false;
-  while (!calls.empty() && !begun) {  // calls that an exception ended have no end
-    begun = calls.back().module == &module;
-    if (begun) x = std::move(calls.back().input);
-    calls.pop_back();
-  }
+  const std::optional<Ref<Node>> begun = end_call(module);
   Node* node = y.defined() ? node_of(y) : nullptr;
   if (!begun || !node || !is_floating(y.dtype()) || !is_passed(*node)) return;
+  const Ref<Node>& x = *begun;
   Site& site = found_site->second;
   const Kind kind{module.training, module.batch_axis()};
   const int64_t call = site.calls++;
@@ -117,7 +121,7 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
   hook->call = call;
   hook->y = node;
   hook->same = x.get() == node;
-  if (!hook->same) hook->x = std::move(x);  // a node does not own itself
+  if (!hook->same) hook->x = x;  // a node does not own itself
   last_hook = hook.get();
   last_node = node->number;
   add_hook(*node, std::move(hook));

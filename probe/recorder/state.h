@@ -118,10 +118,14 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   // Following the calls, and the steps.
   Tensor before(nn::Module& module, Tensor x) override;
   void after(nn::Module& module, const Tensor& x, const Tensor& y) override;
+  // The input of the module's call, the last one begun but for those that an exception ended; none: it began before.
+  std::optional<Ref<Node>> end_call(const nn::Module& module);
   bool wants_norms() override;
   void stepped(std::span<const optim::StepNorms> norms) override;
 
   // Measuring.
+  void walk_back(const Tensor& of, const BackwardOptions& how);
+  void gather();  // what the hooks found, as `last`
   void describe_output(SiteMeasure& row, const Site& site, const nn::Module& module, const Tensor& y) const;
   // g: the cotangent of y, where there is one.
   void measure(SiteMeasure& row, Site& site, Kind kind, int64_t call, Node& y, Node& x, const Tensor& g);
