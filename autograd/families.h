@@ -5,8 +5,9 @@
 //   bilinear_op give the value and two transposes.
 //
 // A formula is a generic lambda and is read twice: over numbers, inside a kernel's loop, and over tensors, as recorded
-// ops, when the derivative will itself be differentiated. It has no branches: its words are positive, step and where,
-// and 0.5_r is a number of the element's type. `Unused` names what a slope does not read, so that it is not kept.
+// ops, when the derivative will itself be differentiated. It has no branches: its words are positive, step, sigmoid and
+// where, and 0.5_r is a number of the element's type. `Unused` names what a slope does not read, so that it is not
+// kept.
 //
 //   Tensor tanh(Tensor x) {
 //     return pointwise("tanh", x, [](auto x) { return tanh(x); }, [](Unused, auto y) { return 1 - y * y; });
@@ -79,7 +80,7 @@ inline Tensor operator>(const Tensor& x, Real c) { return x > c.value; }
 inline Tensor operator<(const Tensor& x, Real c) { return x < c.value; }
 inline Tensor pow(Tensor x, Real c) { return pow(std::move(x), c.value); }
 
-// The kinks. Both let a NaN through.
+// The words over numbers; a NaN goes through the first three.
 template <Number T>
 T positive(T x) {
   return x < 0 ? T(0) : x;
@@ -87,6 +88,10 @@ T positive(T x) {
 template <Number T>
 T step(T x) {
   return x != x ? x : T(x > 0);
+}
+template <Number T>
+T sigmoid(T x) {
+  return 1 / (1 + exp(-x));
 }
 template <Number T>
 T where(bool c, T a, T b) {

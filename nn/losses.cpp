@@ -2,10 +2,8 @@
 
 #include <cmath>  // INFINITY
 
-#include "fathom/autograd/ops/arithmetic.h"
-#include "fathom/autograd/ops/compare.h"
+#include "fathom/autograd/families.h"
 #include "fathom/autograd/ops/index.h"
-#include "fathom/autograd/ops/pointwise.h"
 #include "fathom/autograd/ops/reduce.h"
 #include "fathom/autograd/ops/views.h"
 
@@ -27,14 +25,21 @@ Tensor l1_loss(const Tensor& prediction, const Tensor& target) {
 Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta) {
   check_same_shape("huber_loss", prediction, target);
   if (!(delta > 0)) throw Error("huber_loss: delta must be positive, got " + std::to_string(delta));
-  // With c = d clipped to delta, c (d - c / 2) is both branches.
+  // With c = d clipped to delta, c^2 / 2 + c (d - c) is both branches; where d - c is not 0, c is constant.
   const Tensor d = prediction - target, c = clamp(d, -delta, delta);
-  return mean(c * (d - c * 0.5));
+  return mean(square(c) * 0.5 + c.detach() * (d - c));
 }
 
 Tensor bce_with_logits(const Tensor& logits, const Tensor& target) {
   check_same_shape("bce_with_logits", logits, target);
-  return mean(softplus(logits) - logits * target);
+  // |x| times what the target has on the other side of 0, and log(1 + exp(-|x|)).
+  const auto loss = [](auto x, auto t) {
+    const auto wrong = where(x > 0_r, 1 - t, t);
+    return log1p(exp(-abs(x))) + where(wrong == 0, 0_r, abs(x)) * wrong;
+  };
+  return mean(pointwise(
+      "bce_with_logits", logits, target, loss, [](auto x, auto t, Unused) { return sigmoid(x) - t; },
+      [](auto x, Unused, Unused) { return -x; }));
 }
 
 Tensor nll_loss(const Tensor& log_p, const Tensor& labels) {

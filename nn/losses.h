@@ -12,7 +12,8 @@ Tensor l1_loss(const Tensor& prediction, const Tensor& target);
 // d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), with d the difference (Huber 1964). Throws Error unless
 // delta > 0.
 Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta = 1);
-// -target log p - (1 - target) log(1 - p) with p = sigmoid(logits); exact for large logits. Targets in [0, 1].
+// -target log p - (1 - target) log(1 - p) with p = sigmoid(logits); exact for large logits, infinite
+// ones too. Targets in [0, 1].
 Tensor bce_with_logits(const Tensor& logits, const Tensor& target);
 
 // The mean of -log_p[label] over the rows; log_p (..., classes), labels (...) i64. With log_softmax: cross_entropy.

@@ -103,7 +103,8 @@ Tensor logsumexp(const Tensor& x, const Axes& axes, bool keepdim) {
     return log(sum(exp(x - m), axes, keepdim)) + m.reshape(reduced_shape(x.shape(), bits, keepdim));
   }();
   return reduction("logsumexp", x, std::move(value), axes, keepdim, [](const Tensor& of, const Tensor& y) {
-    return exp(of - where(y == -infinity, 0.0, y));  // all -inf: slope 0
+    const Tensor below = of - where(y == -infinity, 0.0, y);  // all -inf: slope 0
+    return exp(where(of == infinity, 0.0, below));            // where one is inf: its slope is 1
   });
 }
 

@@ -7,12 +7,6 @@
 namespace fathom {
 namespace {
 
-// The words of this file's formulas over numbers; over tensors they are the ops themselves.
-template <Number T>
-T sigmoid(T x) {
-  return 1 / (1 + exp(-x));
-}
-
 constexpr Real inv_sqrt_2{1 / std::numbers::sqrt2};
 constexpr Real inv_sqrt_2pi{std::numbers::inv_sqrtpi / std::numbers::sqrt2};
 constexpr Real sqrt_2_over_pi{std::numbers::inv_sqrtpi * std::numbers::sqrt2};
@@ -21,19 +15,23 @@ constexpr Real sqrt_2_over_pi{std::numbers::inv_sqrtpi * std::numbers::sqrt2};
 constexpr auto Phi = [](const auto& x) { return 0.5_r * (1 + erf(inv_sqrt_2 * x)); };
 constexpr auto phi = [](const auto& x) { return inv_sqrt_2pi * exp(-0.5_r * (x * x)); };
 
+// x w with a weight w >= 0 that vanishes faster than x grows: 0 at infinity.
+constexpr auto weighted = [](const auto& x, const auto& w) { return where(w > 0_r, x, 0_r) * w; };
+
 Tensor gelu_erf(Tensor x) {
   return pointwise(
-      "gelu", std::move(x), [](auto e) { return e * Phi(e); }, [](auto e, Unused) { return Phi(e) + e * phi(e); });
+      "gelu", std::move(x), [](auto e) { return weighted(e, Phi(e)); },
+      [](auto e, Unused) { return Phi(e) + weighted(e, phi(e)); });
 }
 // Hendrycks & Gimpel's 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
 Tensor gelu_tanh(Tensor x) {
   constexpr auto inner = [](const auto& e) { return tanh(sqrt_2_over_pi * (e * (1 + 0.044715_r * (e * e)))); };
   return pointwise(
-      "gelu", std::move(x), [inner](auto e) { return 0.5_r * (e * (1 + inner(e))); },
+      "gelu", std::move(x), [inner](auto e) { return 0.5_r * weighted(e, 1 + inner(e)); },
       [inner](auto e, Unused) {
         const auto t = inner(e);
         const auto inner_slope = sqrt_2_over_pi * (1 + 0.134145_r * (e * e));
-        return 0.5_r * (1 + t + e * ((1 - t * t) * inner_slope));
+        return 0.5_r * (1 + t + weighted(e * inner_slope, 1 - t * t));
       });
 }
 
@@ -115,10 +113,10 @@ Tensor elu(Tensor x, double alpha) {
 Tensor gelu(Tensor x, Gelu form) { return form == Gelu::erf ? gelu_erf(std::move(x)) : gelu_tanh(std::move(x)); }
 Tensor silu(Tensor x) {
   return pointwise(
-      "silu", std::move(x), [](auto e) { return e * sigmoid(e); },
+      "silu", std::move(x), [](auto e) { return weighted(e, sigmoid(e)); },
       [](auto e, Unused) {
         const auto s = sigmoid(e);
-        return s * (1 + e * (1 - s));
+        return s + weighted(e, s * (1 - s));
       });
 }
 

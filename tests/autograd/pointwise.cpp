@@ -144,6 +144,44 @@ TEST_CASE("far from zero nothing overflows that has a value") {
   }
 }
 
+TEST_CASE("at infinity values and slopes are their limits, in both modes, where there are any") {
+  struct Limits {
+    const char* name;
+    Tensor (*f)(Tensor);
+    Values value, slope;  // at -inf and inf
+  };
+  const Limits limits[] = {
+      {"sigmoid", sigmoid, {0, 1}, {0, 0}},
+      {"tanh", tanh, {-1, 1}, {0, 0}},
+      {"erf", erf, {-1, 1}, {0, 0}},
+      {"softplus", softplus, {0, inf}, {0, 1}},
+      {"log_sigmoid", log_sigmoid, {-inf, 0}, {1, 0}},
+      {"relu", relu, {0, inf}, {0, 1}},
+      {"leaky_relu", [](Tensor x) { return leaky_relu(x, 0.25); }, {-inf, inf}, {0.25, 1}},
+      {"elu", [](Tensor x) { return elu(x); }, {-1, inf}, {0, 1}},
+      {"gelu", [](Tensor x) { return gelu(x); }, {0, inf}, {0, 1}},
+      {"gelu tanh", [](Tensor x) { return gelu(x, Gelu::tanh); }, {0, inf}, {0, 1}},
+      {"silu", silu, {0, inf}, {0, 1}},
+      {"abs", abs, {inf, inf}, {-1, 1}},
+      {"clamp", [](Tensor x) { return clamp(x, -1, 2); }, {-1, 2}, {0, 0}},
+      {"exp", exp, {0, inf}, {0, inf}},
+  };
+  for (const auto& [name, f, value, expected] : limits)
+    for (Dtype dtype : {f32, f64})
+      for (const bool recorded : {false, true}) {
+        INFO(std::string(name) << " " << std::string(to_string(dtype)) << (recorded ? " recorded" : ""));
+        const Tensor x = vector({-inf, inf}, dtype).requires_grad_(), y = f(x), one = ones_like(y);
+        CHECK(y.to_vector() == value);
+        CHECK(jvp(y, x, one).to_vector() == expected);
+        CHECK(vjp(y, x, one, {.create_graph = recorded}).to_vector() == expected);
+      }
+}
+
+TEST_CASE("gelu's slopes where the cube of x overflows") {
+  const Tensor x = tensor({-1e20, 1e20}).requires_grad_(), y = gelu(x, Gelu::tanh);
+  CHECK(vjp(y, x, ones_like(y)).to_vector() == Values{0, 1});
+}
+
 TEST_CASE("slopes at the kinks are those the headers say") {
   CHECK(slope(relu, 0) == 0);
   CHECK(slope(abs, 0) == 0);

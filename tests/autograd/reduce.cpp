@@ -204,7 +204,9 @@ TEST_CASE("argmax and argmin") {
 TEST_CASE("logsumexp: large numbers and infinities") {
   CHECK(logsumexp(doubles({1000, 1000})).item() == doctest::Approx(1000 + std::log(2)));
   CHECK(logsumexp(doubles({-1000, -1001})).item() == doctest::Approx(-1000 + std::log1p(std::exp(-1))));
-  CHECK(logsumexp(doubles({inf, 1})).item() == inf);
+  const Tensor infinite = doubles({inf, 1}).requires_grad_();
+  CHECK(logsumexp(infinite).item() == inf);
+  CHECK(grad(logsumexp(infinite), infinite).to_vector() == Numbers{1, 0});
   Tensor none = doubles({-inf, -inf}).requires_grad_(), one = doubles({-inf, 2}).requires_grad_();
   CHECK(logsumexp(none).item() == -inf);
   CHECK(grad(logsumexp(none), none).to_vector() == Numbers{0, 0});

@@ -88,3 +88,42 @@ TEST_CASE("losses: kl_div where the target is 0: q log q and its slopes are 0, i
   CHECK(vjp(g, q, first).to_vector() == std::vector<double>{0, 0, 0});
   CHECK(std::isnan(nn::kl_div(log_p, q - 0.5).item()));
 }
+
+TEST_CASE("losses of infinite errors and logits have their limits' values and slopes") {
+  const double inf = INFINITY;
+  const auto check = [&](auto loss, double x, double t, double value, double slope) {
+    INFO(x << " " << t);
+    const Tensor at = vector({x}).requires_grad_(), y = loss(at, vector({t}));
+    CHECK(y.item() == value);
+    CHECK(jvp(y, at, vector({1})).item() == slope);
+    CHECK(grad(y, at).item() == slope);
+  };
+  const auto huber = [](const Tensor& x, const Tensor& t) { return nn::huber_loss(x, t, 2); };
+  check(huber, inf, 3, inf, 2);
+  check(huber, -inf, 3, inf, -2);
+  check(huber, 1e300, 0, 2e300, 2);
+  check(nn::l1_loss, inf, 3, inf, 1);
+  check(nn::l1_loss, -inf, 3, inf, -1);
+  check(nn::bce_with_logits, inf, 1, 0, 0);
+  check(nn::bce_with_logits, inf, 0, inf, 1);
+  check(nn::bce_with_logits, inf, 0.25, inf, 0.75);
+  check(nn::bce_with_logits, -inf, 0, 0, 0);
+  check(nn::bce_with_logits, -inf, 1, inf, -1);
+  check(nn::bce_with_logits, -inf, 0.25, inf, -0.25);
+  check(nn::bce_with_logits, -1e300, 1, 1e300, -1);
+}
+
+TEST_CASE("losses: huber's second derivatives, and an unlimited delta") {
+  const Tensor x = vector({0.5, -3, 2}).requires_grad_(), t = vector({0, 0, 0});
+  const Tensor g = grad(nn::huber_loss(x, t), x, {.create_graph = true});
+  CHECK(vjp(g, x, vector({3, 3, 3})).to_vector() == std::vector<double>{1, 0, 0});
+  CHECK(nn::huber_loss(x, t, INFINITY).item() == doctest::Approx((0.125 + 4.5 + 2) / 3));
+}
+
+TEST_CASE("losses: bce_with_logits keeps small losses of large logits, and half a slope at 0") {
+  const Tensor far = tensor({20.0}), near = vector({0}).requires_grad_(), target = vector({1}).requires_grad_();
+  CHECK(nn::bce_with_logits(far, ones({1})).item() == doctest::Approx(std::log1p(std::exp(-20.0))).epsilon(1e-6));
+  CHECK(nn::bce_with_logits(-far, zeros({1})).item() == doctest::Approx(std::log1p(std::exp(-20.0))).epsilon(1e-6));
+  CHECK(grad(nn::bce_with_logits(near, target), near).item() == -0.5);
+  CHECK(grad(nn::bce_with_logits(near + 5, target), target).item() == -5);
+}

@@ -77,9 +77,5 @@ struct Steps {
     return data + (plan.time(step) * plan.batch + row) * width;
   }
 };
-template <class T>
-T sigmoid(T x) {
-  return 1 / (1 + std::exp(-x));
-}
 
 }  // namespace fathom::recurrent
