@@ -10,7 +10,7 @@ Node& node_on_tape(const char* op, const Tensor& x);
 void add_hook(Node& node, Owned<Hook> hook);
 
 // f(g) is called with the gradient of x, complete, whenever backward() or grad() passes it. A tensor that f returns
-// takes its place; f may return nothing.
+// takes its place; f may return nothing. An f that holds x itself is never freed: each owns the other.
 template <class F>
 void register_hook(const Tensor& x, F f) {
   struct FHook final : Hook {

@@ -14,12 +14,16 @@ void check_same_shape(const char* op, const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape())
     throw Error(std::string(op) + ": the shapes differ: " + to_string(a.shape()) + " and " + to_string(b.shape()));
 }
+Tensor mean_loss(const char* op, const Tensor& each) {
+  if (!each.numel()) throw Error(std::string(op) + ": the mean over no elements: " + to_string(each.shape()));
+  return mean(each);
+}
 
 }  // namespace
 
 Tensor l1_loss(const Tensor& prediction, const Tensor& target) {
   check_same_shape("l1_loss", prediction, target);
-  return mean(abs(prediction - target));
+  return mean_loss("l1_loss", abs(prediction - target));
 }
 
 Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta) {
@@ -27,7 +31,7 @@ Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta) 
   if (!(delta > 0)) throw Error("huber_loss: delta must be positive, got " + std::to_string(delta));
   // With c = d clipped to delta, c^2 / 2 + c (d - c) is both branches; where d - c is not 0, c is constant.
   const Tensor d = prediction - target, c = clamp(d, -delta, delta);
-  return mean(square(c) * 0.5 + c.detach() * (d - c));
+  return mean_loss("huber_loss", square(c) * 0.5 + c.detach() * (d - c));
 }
 
 Tensor bce_with_logits(const Tensor& logits, const Tensor& target) {
@@ -37,9 +41,10 @@ Tensor bce_with_logits(const Tensor& logits, const Tensor& target) {
     const auto wrong = where(x > 0_r, 1 - t, t);
     return log1p(exp(-abs(x))) + where(wrong == 0, 0_r, abs(x)) * wrong;
   };
-  return mean(pointwise(
-      "bce_with_logits", logits, target, loss, [](auto x, auto t, Unused) { return sigmoid(x) - t; },
-      [](auto x, Unused, Unused) { return -x; }));
+  return mean_loss("bce_with_logits",
+                   pointwise(
+                       "bce_with_logits", logits, target, loss, [](auto x, auto t, Unused) { return sigmoid(x) - t; },
+                       [](auto x, Unused, Unused) { return -x; }));
 }
 
 Tensor nll_loss(const Tensor& log_p, const Tensor& labels) {
@@ -50,13 +55,13 @@ Tensor nll_loss(const Tensor& log_p, const Tensor& labels) {
     if (labels.shape()[d] != log_p.shape()[d])
       throw Error("nll_loss: log_p is (..., classes), labels (...), got " + to_string(log_p.shape()) + " and " +
                   to_string(labels.shape()));
-  return -mean(gather(log_p, -1, unsqueeze(labels, -1)));
+  return -mean_loss("nll_loss", gather(log_p, -1, unsqueeze(labels, -1)));
 }
 
 Tensor kl_div(const Tensor& log_p, const Tensor& q) {
   check_same_shape("kl_div", log_p, q);
   if (log_p.dim() < 1) throw Error("kl_div: needs a last axis to sum over");
-  return mean(sum(q * (log(where(q == 0, 1, q)) - log_p), {-1}));
+  return mean_loss("kl_div", sum(q * (log(where(q == 0, 1, q)) - log_p), {-1}));
 }
 
 Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t d, double eps) {

@@ -7,7 +7,7 @@ namespace fathom::nn {
 using fathom::cross_entropy;  // (logits, labels, label_smoothing = 0)
 using fathom::mse_loss;       // (prediction, target)
 
-// Each throws Error when the shapes differ.
+// Each throws Error when the shapes differ, and over no elements.
 Tensor l1_loss(const Tensor& prediction, const Tensor& target);
 // d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), with d the difference (Huber 1964). Throws Error unless
 // delta > 0.

@@ -68,7 +68,7 @@ double clip_scale(double norm, double max_norm) { return std::min(1.0, max_norm 
 
 void not_finite(const char* op, const std::string& name, const Tensor& w) {
   throw Error(std::string(op) + ": the gradient of " + name + ", of shape " + to_string(w.shape()) +
-              ", is not finite: its norm is " + std::to_string(std::sqrt(squared_grad_norm(w))));
+              ", is not finite: its norm is " + (std::isnan(squared_grad_norm(w)) ? "nan" : "inf"));
 }
 void not_finite(const char* op) { throw Error(std::string(op) + ": the norm of all gradients together is not finite"); }
 

@@ -63,6 +63,7 @@ Tensor exponential(const Tensor& a) {
 // The derivative of exp at A in direction E, linear in E: the upper right block of exp [[A, E], [0, A]]. E is brought
 // to norm 1, so that its size costs no accuracy.
 Tensor derivative(const Tensor& a, const Tensor& direction) {
+  if (!direction.numel()) return direction;
   const int64_t n = a.size(-1);
   Tensor size;
   {

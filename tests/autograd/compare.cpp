@@ -4,6 +4,9 @@
 #include <limits>
 
 #include "fathom/autograd/create.h"
+#include "fathom/autograd/grad.h"
+#include "fathom/autograd/ops/pointwise.h"
+#include "fathom/autograd/ops/reduce.h"
 #include "fathom/autograd/ops/views.h"
 #include "tests/support.h"
 
@@ -102,6 +105,12 @@ TEST_CASE("isnan, isfinite, allclose") {
   CHECK(allclose(ones({2, 3}), ones({})));
   CHECK(allclose(zeros({0}), zeros({0})));
   CHECK(error_of([] { allclose(zeros({2}), zeros({3})); }).find("(2) and (3)") != std::string::npos);
+}
+
+TEST_CASE("where: within the logarithm too, there is a slope where the logarithm has none") {
+  const Tensor x = tensor({0.0, 2.0}).requires_grad_(), c = x > 0;
+  CHECK(grad(sum(where(c, log(where(c, x, 1)), 0)), x).to_vector() == std::vector<double>{0, 0.5});
+  CHECK(std::isnan(grad(sum(where(c, log(x), 0)), x).to_vector()[0]));
 }
 
 TEST_CASE("where: values of every dtype, and errors") {

@@ -146,7 +146,9 @@ TEST_CASE("linear algebra: nothing, empty batches, bad input") {
   CHECK(qr(zeros({0, 3, 2})).r.shape() == Shape{0, 2, 2});
   CHECK(qr(zeros({3, 0})).q.shape() == Shape{3, 0});
   CHECK(qr(zeros({0, 3})).r.shape() == Shape{0, 3});
-  CHECK(matrix_exp(zeros({2, 0, 0})).shape() == Shape{2, 0, 0});
+  const Tensor none = zeros({2, 0, 0}).requires_grad_();
+  CHECK(matrix_exp(none).shape() == Shape{2, 0, 0});
+  CHECK(grad(sum(matrix_exp(none)), none).shape() == Shape{2, 0, 0});
 
   CHECK(error_of([] { inverse(ones({2, 2})); }) == "inverse: the matrix is singular: (2, 2)");
   Tensor some = stack({eye(2), eye(2), eye(2), eye(2), eye(2), ones({2, 2})}).reshape({2, 3, 2, 2});

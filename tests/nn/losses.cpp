@@ -127,3 +127,19 @@ TEST_CASE("losses: bce_with_logits keeps small losses of large logits, and half 
   CHECK(grad(nn::bce_with_logits(near, target), near).item() == -0.5);
   CHECK(grad(nn::bce_with_logits(near + 5, target), target).item() == -5);
 }
+
+TEST_CASE("losses: the mean over no elements is an error that names the loss") {
+  const Tensor none = zeros({0, 3});
+  for (const auto& [name, loss] : {std::pair(
+                                       "l1_loss", +[](const Tensor& a) { return nn::l1_loss(a, a); }),
+                                   std::pair(
+                                       "mse_loss", +[](const Tensor& a) { return nn::mse_loss(a, a); }),
+                                   std::pair(
+                                       "huber_loss", +[](const Tensor& a) { return nn::huber_loss(a, a); }),
+                                   std::pair(
+                                       "bce_with_logits", +[](const Tensor& a) { return nn::bce_with_logits(a, a); })})
+    CHECK(error_of([&] { loss(none); }) == std::string(name) + ": the mean over no elements: (0, 3)");
+  CHECK(error_of([&] { nn::kl_div(none, none); }) == "kl_div: the mean over no elements: (0)");
+  CHECK(error_of([&] { nn::nll_loss(none, zeros({0}, {.dtype = i64})); }) ==
+        "nll_loss: the mean over no elements: (0, 1)");
+}

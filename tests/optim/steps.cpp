@@ -156,10 +156,9 @@ TEST_CASE("step: a norm that is not finite is an error that names the parameter,
   const Tensor a = weights(f32), b = weights(f32);
   optim::SGD opt({a, b}, {.lr = 1});
   a.set_grad(tensor({1.0, 1.0, 1.0}));
-  b.set_grad(tensor({1.0, NAN, 1.0}));
-  CHECK(error_of([&] {
-          opt.step({.clip_norm = 1});
-        }).find("step: the gradient of parameter 1, of shape (3), is not finite") == 0);
+  b.set_grad(tensor({1.0, -NAN, 1.0}));
+  CHECK(error_of([&] { opt.step({.clip_norm = 1}); }) ==
+        "step: the gradient of parameter 1, of shape (3), is not finite: its norm is nan");
   CHECK(a.to_vector() == start);
   CHECK(std::isnan(opt.step({.on_nonfinite = optim::OnNonfinite::skip})));
   CHECK(a.to_vector() == start);
