@@ -34,7 +34,7 @@ class Arguments {
   void threads(int& value) {
     whole("--threads", value, "threads to use; without, as many as the machine has cores", 1, 256)->default_str("");
   }
-  void seed(uint64_t& value, const char* of) { whole("--seed", value, of, 0, INT64_MAX); }
+  void seed(uint64_t& value, const char* of) { whole("--seed", value, of, 0, 1000000000000000000); }
 
   // Returns -1 to go on, else what the program is to exit with: 0 after --help, 2 after one line on stderr that says
   // which argument is wrong.

@@ -2,6 +2,7 @@
 // for one processor (4 layers, 4 heads, width 128, context 64). The loss over the whole last tenth of the text, which
 // it does not see in training, is in nats a character.
 #include <fathom/fathom.h>
+#include <fathom/io/write_file.h>
 
 #include <algorithm>
 #include <chrono>
@@ -160,7 +161,7 @@ int run(const Options& o) {
   if (training.numel() <= o.context || validation.numel() < 2)
     throw Error("the text is too short: " + std::to_string(n) + " characters for a context of " +
                 std::to_string(o.context));
-  std::filesystem::create_directories(o.out);
+  io::make_folder("--out", o.out);
   const std::string path = (std::filesystem::path(o.out) / "char_lm.csv").string();
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> csv(std::fopen(path.c_str(), "w"), std::fclose);
   if (!csv) throw Error("cannot write " + path);

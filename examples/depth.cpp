@@ -1,6 +1,7 @@
 // The main job: networks of growing depth, plain and stabilised, train on one task while the Jacobian of every layer is
 // measured. The table at the end and OUT/report.html show why some learn and some do not.
 #include <fathom/fathom.h>
+#include <fathom/io/write_file.h>
 
 #include <algorithm>
 #include <csignal>
@@ -94,10 +95,9 @@ Row train(const Options& options, const io::Split& data, const std::string& kind
 }
 
 // Makes the folder; a record that is there from an earlier run steps aside and is kept.
-std::filesystem::path make_folder(const std::filesystem::path& out) {
+std::filesystem::path make_place(const std::filesystem::path& out) {
+  io::make_folder("--out", out);
   std::error_code error;
-  std::filesystem::create_directories(out, error);
-  if (error) throw Error("cannot make the folder " + out.string() + ": " + error.message());
   const auto record = out / "record.jsonl";
   if (std::filesystem::exists(record, error)) {
     auto aside = record;
@@ -112,7 +112,7 @@ std::filesystem::path make_folder(const std::filesystem::path& out) {
 int run(const Options& options) {
   if (options.threads) set_threads(options.threads);
   const io::Split data = load(options.data);
-  const auto record = make_folder(options.out);
+  const auto record = make_place(options.out);
   std::signal(SIGINT, interrupt);
   std::signal(SIGTERM, interrupt);
   std::signal(SIGPIPE, SIG_IGN);  // the record and the report matter more than a reader that went away
@@ -126,7 +126,7 @@ int run(const Options& options) {
   } catch (const std::exception& error) {
     failure = error.what();
   }
-  print_table(rows);
+  if (!rows.empty()) print_table(rows);
   if (std::error_code ignored; std::filesystem::file_size(record, ignored) > 0 && !ignored) {
     const auto page = std::filesystem::path(options.out) / "report.html";
     probe::write_report(record.string(), page.string());

@@ -1,6 +1,7 @@
 // A normalizing flow learns a density from points alone: RealNVP (Dinh, Sohl-Dickstein & Bengio 2016) on two moons. The
 // true density is known here, by integration along the moons, so the table can say how good the learned one is.
 #include <fathom/fathom.h>
+#include <fathom/io/write_file.h>
 #include <algorithm>  // max_element
 
 #include <chrono>
@@ -84,7 +85,7 @@ void draw_picture(nn::Flow& flow, const Options& options, const std::string& pat
 
 int run(const Options& options) {
   if (options.threads) set_threads(options.threads);
-  std::filesystem::create_directories(options.out);
+  io::make_folder("--out", options.out);
   const std::string path = (std::filesystem::path(options.out) / "flow.csv").string();
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> csv(std::fopen(path.c_str(), "w"), std::fclose);
   if (!csv) throw Error("cannot write " + path);

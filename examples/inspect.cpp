@@ -1,12 +1,12 @@
 // What a record holds, on the terminal: each run's summary, its worst layers, its alarms; two records beside each
 // other; its export to CSV, npy and event files.
 #include <fathom/fathom.h>
+#include <fathom/probe/farthest.h>
 #include <fathom/probe/record.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
 
 #include "arguments.h"
 
@@ -20,6 +20,17 @@ struct Summary {
   double loss = NAN, accuracy = NAN, ms = NAN, measuring = NAN;
   double log10_gain = NAN, log10_sigma = NAN;  // over the layers at the last measurement: the sum, the mean
 };
+
+// The last frame with the Jacobians of layers in it; null: none.
+const Frame* last_measurement(const Run& run) {
+  const std::vector<Frame>& frames = run.layers.frames;
+  const auto has_jacobians = [](const Frame& frame) {
+    return std::any_of(frame.rows.begin(), frame.rows.end(),
+                       [](const auto& row) { return row.second[Quantity::sigma_max] != missing; });
+  };
+  const auto found = std::find_if(frames.rbegin(), frames.rend(), has_jacobians);
+  return found == frames.rend() ? nullptr : &*found;
+}
 
 Summary summary_of(const Run& run) {
   Summary s;
@@ -35,15 +46,16 @@ Summary summary_of(const Run& run) {
     s.ms = end.seconds.value_or(NAN) * 1e3 / double(end.steps);
     s.measuring = end.measuring_seconds.value_or(NAN) / end.seconds.value_or(NAN);
   }
-  if (run.layers.frames.empty()) return s;
+  const Frame* frame = last_measurement(run);
+  if (!frame) return s;
   double gain = 0, sigma = 0, layers = 0;
-  for (const auto& [row, values] : run.layers.frames.back().rows) {
+  for (const auto& [row, values] : frame->rows) {
     if (values[Quantity::sigma_max] == missing) continue;
     gain += values[Quantity::gain] == missing ? 0 : values[Quantity::gain];
     sigma += values[Quantity::sigma_max];
     ++layers;
   }
-  if (layers > 0) s.log10_gain = gain, s.log10_sigma = sigma / layers;
+  s.log10_gain = gain, s.log10_sigma = sigma / layers;
   return s;
 }
 
@@ -56,19 +68,17 @@ std::string number(double x, const char* format = "%.4g") {
 
 // The layers whose sigma_max is farthest from 1 at the last measurement.
 void print_worst(const Run& run, size_t most) {
-  if (run.layers.frames.empty()) return;
-  const Frame& frame = run.layers.frames.back();
-  std::vector<size_t> order(frame.rows.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const auto far = [&](size_t i) {
-    const double log = frame.rows[i].second[Quantity::sigma_max];
-    return log == missing ? -1 : std::isnan(log) ? INFINITY : std::abs(log);
-  };
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return far(a) > far(b); });
-  if (order.size() > most) order.resize(most);
-  std::printf("  worst layers at step %lld:\n", static_cast<long long>(frame.step));
-  for (const size_t i : order) {
-    const auto& [row, values] = frame.rows[i];
+  const Frame* frame = last_measurement(run);
+  if (!frame || !most) return;
+  std::vector<size_t> rows;
+  std::vector<double> logarithms;
+  for (size_t i = 0; i < frame->rows.size(); ++i)
+    if (const double log = frame->rows[i].second[Quantity::sigma_max]; log != missing)
+      rows.push_back(i), logarithms.push_back(log);
+  std::printf("  worst layers at step %lld:\n", static_cast<long long>(frame->step));
+  for (const size_t i : probe::farthest_from_one(logarithms)) {
+    if (!most--) break;
+    const auto& [row, values] = frame->rows[rows[i]];
     const auto value = [&](Quantity q) { return number(values[q] == missing ? NAN : std::pow(10, values[q])); };
     std::printf("    %-28s sigma_max %-10s gain %-10s activation rms %s\n", run.layers.rows[size_t(row)].c_str(),
                 value(Quantity::sigma_max).c_str(), value(Quantity::gain).c_str(),
@@ -79,8 +89,9 @@ void print_worst(const Run& run, size_t most) {
 void print_alarms(const Run& run, size_t most) {
   for (size_t i = 0; i < std::min(most, run.alarms.size()); ++i) {
     const Alarm& alarm = run.alarms[i];
-    std::printf("  alarm at step %lld: %s %s: %s%s\n", static_cast<long long>(alarm.step), alarm.kind.c_str(),
-                alarm.site.c_str(), alarm.message.c_str(), alarm.action == "stop" ? " (stopped)" : "");
+    const std::string site = alarm.site.empty() ? "" : " " + alarm.site;
+    std::printf("  alarm at step %lld: %s%s: %s%s\n", static_cast<long long>(alarm.step), alarm.kind.c_str(),
+                site.c_str(), alarm.message.c_str(), alarm.action == "stop" ? " (stopped)" : "");
   }
   if (run.alarms.size() > most) std::printf("  and %zu alarms more\n", run.alarms.size() - most);
 }

@@ -1,6 +1,7 @@
 // A small residual convolutional net learns to read digits: three stages at 28, 14 and 7 places a side, each a step
 // down and a residual block.
 #include <fathom/fathom.h>
+#include <fathom/io/write_file.h>
 
 #include <chrono>
 #include <cstdio>
@@ -70,7 +71,7 @@ int run(const Options& options) {
   std::optional<probe::Recorder> recorder;
   std::ofstream curve;
   if (!options.out.empty()) {
-    std::filesystem::create_directories(options.out);
+    io::make_folder("--out", options.out);
     recorder.emplace(net, probe::RecorderOptions{.every = options.every, .out = options.out, .name = "resnet"});
     curve.open(std::filesystem::path(options.out) / "resnet.csv");
     curve << "step,loss\n";

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include "fathom/tensor/error.h"
@@ -23,6 +24,12 @@ void write_file(const char* op, const std::string& path, std::string_view bytes)
   const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
   const bool closed = std::fclose(file) == 0;
   if (!written || !closed || std::rename(draft.c_str(), path.c_str()) != 0) fail();
+}
+
+void make_folder(const char* op, const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw Error(std::string(op) + ": " + folder + ": cannot be made: " + error.message());
 }
 
 }  // namespace fathom::io

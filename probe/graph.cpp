@@ -1,6 +1,7 @@
 #include "fathom/probe/graph.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <unordered_map>
@@ -69,9 +70,8 @@ std::string quoted(const std::string& text) {
   return out + '"';
 }
 std::string number(const char* before, double x) {
-  char text[48];
-  std::snprintf(text, sizeof text, "%s%.3g", before, x);
-  return text;
+  char text[32];
+  return before + std::string(text, std::to_chars(text, text + sizeof text, x, std::chars_format::general, 3).ptr);
 }
 
 // How an edge looks that stretches or shrinks by sigma: saturated at a factor of 10.

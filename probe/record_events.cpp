@@ -3,7 +3,6 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 
 #include "fathom/io/write_file.h"
 #include "fathom/probe/record.h"
@@ -76,9 +75,7 @@ std::string events_of(const Run& run) {
 void write_events(const Record& record, const std::string& folder) {
   for (size_t i = 0; i < record.runs.size(); ++i) {
     const std::string place = folder + "/" + std::to_string(i);
-    std::error_code error;
-    std::filesystem::create_directories(place, error);
-    if (error) throw Error("record: " + place + ": cannot be made: " + error.message());
+    io::make_folder("record", place);
     io::write_file("record", place + "/events.out.tfevents.0.fathom", events_of(record.runs[i]));
   }
 }

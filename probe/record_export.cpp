@@ -1,6 +1,5 @@
+#include <charconv>
 #include <cmath>
-#include <cstdio>
-#include <filesystem>
 
 #include "fathom/io/npy.h"
 #include "fathom/io/write_file.h"
@@ -18,16 +17,9 @@ std::string cell(const std::string& text) {
 }
 std::string cell(double value) {
   char digits[40];
-  std::snprintf(digits, sizeof digits, "%.17g", value);
-  return digits;
+  return {digits, std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 17).ptr};
 }
 std::string cell(std::optional<double> value) { return value ? cell(*value) : ""; }
-
-void make_folder(const std::string& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) throw Error("record: " + folder + ": cannot be made: " + error.message());
-}
 
 std::string rows_of(const Record& record, Board Run::*board) {
   std::string text = "run,step,name";
@@ -67,7 +59,7 @@ void write_board(const Board& board, const std::string& start) {
 }  // namespace
 
 void write_csv(const Record& record, const std::string& folder) {
-  make_folder(folder);
+  io::make_folder("record", folder);
   std::string steps = "run,step,loss,grad_norm,clipped\n";
   for (const Run& run : record.runs)
     for (const Point& p : run.points)
@@ -79,7 +71,7 @@ void write_csv(const Record& record, const std::string& folder) {
 }
 
 void write_npy(const Record& record, const std::string& folder) {
-  make_folder(folder);
+  io::make_folder("record", folder);
   for (size_t i = 0; i < record.runs.size(); ++i) {
     write_board(record.runs[i].layers, folder + "/" + std::to_string(i) + "_layers");
     write_board(record.runs[i].parameters, folder + "/" + std::to_string(i) + "_parameters");

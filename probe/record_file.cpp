@@ -7,14 +7,13 @@
 #include <cstring>  // strerror
 #include <filesystem>
 
+#include "fathom/io/write_file.h"
 #include "fathom/tensor/error.h"
 
 namespace fathom::probe {
 
 RecordFile::RecordFile(const std::string& folder) : path_((std::filesystem::path(folder) / "record.jsonl").string()) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  if (failed) throw Error("Recorder: cannot make the folder " + folder + ": " + failed.message());
+  io::make_folder("Recorder", folder);
   file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (file_ < 0) fail();
   off_t end = ::lseek(file_, 0, SEEK_END);

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>  // uncaught_exceptions
-#include <limits>
 
+#include "fathom/nn/size.h"
+#include "fathom/probe/farthest.h"
 #include "fathom/probe/recorder/state.h"
 #include "fathom/probe/report.h"
 #include "fathom/probe/sites.h"
@@ -29,9 +30,7 @@ Recorder::State::State(nn::Module& n, RecorderOptions o)
 
 Recorder::Recorder(nn::Module& net, RecorderOptions options) {
   const auto check = [](const char* name, int64_t value, int64_t least) {
-    if (value < least)
-      throw Error(std::string("Recorder: ") + name + " is " + std::to_string(value) + ", at least " +
-                  std::to_string(least) + " is needed");
+    nn::checked_size("Recorder", name, value, least);
   };
   check("every", options.every, 0);
   check("gains_every", options.gains_every, 0);
@@ -53,6 +52,7 @@ Recorder::Recorder(nn::Module& net, RecorderOptions options) {
 Recorder::~Recorder() {
   try {
     if (state_->open && std::uncaught_exceptions() <= state_->exceptions) finish();
+    state_->write_step({});
     state_->write();
   } catch (const Error&) {  // a destructor cannot tell
   }
@@ -113,7 +113,7 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
     if (!s.last.empty()) s.write_layers();
   }
   s.waiting = {s.steps, s.loss};
-  if (s.options.grad_norm && !s.parameters_due(s.steps)) s.write_step(s.grad_norm());
+  if (s.options.grad_norm) s.write_step(s.grad_norm());
   s.write_in_time();
   struct Next {  // also after an alarm that stops
     int64_t& steps;
@@ -164,17 +164,16 @@ void Recorder::report(const std::string& page_path) {
 }
 
 std::string Recorder::status(size_t layers) const {
-  std::vector<const SiteMeasure*> worst;
+  std::vector<const SiteMeasure*> measured;
+  std::vector<double> logarithms;
   for (const SiteMeasure& m : state_->last)
-    if (m.has_jacobian) worst.push_back(&m);
-  const auto far = [](const SiteMeasure* m) {
-    return std::isnan(m->sigma_max) ? std::numeric_limits<double>::infinity() : std::abs(std::log10(m->sigma_max));
-  };
-  std::stable_sort(worst.begin(), worst.end(), [&](auto* a, auto* b) { return far(a) > far(b); });
+    if (m.has_jacobian) measured.push_back(&m), logarithms.push_back(std::log10(m.sigma_max));
+  const std::vector<size_t> worst = farthest_from_one(logarithms);
   std::string line = "step " + std::to_string(state_->steps) + "  loss " + short_text(state_->loss);
   for (size_t i = 0; i < std::min(layers, worst.size()); ++i) {
     line += i ? ", " : "  sigma_max ";
-    line += worst[i]->site + " " + short_text(worst[i]->sigma_max);
+    const SiteMeasure& m = *measured[worst[i]];
+    line += m.site + " " + short_text(m.sigma_max);
   }
   return line;
 }

@@ -35,7 +35,6 @@ inline void summarise(const std::vector<fathom::probe::SiteMeasure>& blocks, Row
   row.log10_sigma = log10_sum / double(blocks.size());
 }
 
-// The layer whose sigma_max is farthest from 1, in its logarithm; null before the first measurement.
 inline void print_table(const std::vector<Row>& rows) {
   std::printf("\n%-10s %6s %11s %9s %14s %29s %9s %10s\n", "", "", "", "test", "gradient gain",
               "sigma_max of the layers", "", "of it");

@@ -170,16 +170,11 @@ void Recorder::State::write_layers() {
 
 void Recorder::State::write_parameters(std::span<const optim::StepNorms> norms) {
   last_parameters.clear();
-  double norm = 0;
   for (const optim::StepNorms& each : norms)
     for (const nn::NamedTensor& named : parameters)
-      if (named.tensor.is_same(each.w)) {
+      if (named.tensor.is_same(each.w))
         last_parameters.push_back({named.name, each.weight, each.gradient, each.update});
-        norm = std::hypot(norm, each.gradient);
-      }
   if (last_parameters.empty()) return;
-  // An optimiser may step a part of them.
-  if (options.grad_norm) write_step(last_parameters.size() == parameters_with_gradient() ? norm : grad_norm());
   JsonLine line(lines, "parameters");
   line.add("run", options.name);
   line.add("step", steps - 1);

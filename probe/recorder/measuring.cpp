@@ -188,11 +188,6 @@ void Recorder::State::measure_probe() {
   for (auto& [module, site] : sites) site.calls = 0;
 }
 
-size_t Recorder::State::parameters_with_gradient() const {
-  return size_t(std::count_if(parameters.begin(), parameters.end(),
-                              [](const nn::NamedTensor& each) { return each.tensor.grad().defined(); }));
-}
-
 double Recorder::State::grad_norm() const {
   double norm = 0;
   for (const nn::NamedTensor& each : parameters)

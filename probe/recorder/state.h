@@ -132,7 +132,6 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   void measure_probe();
   void measure_product(const Tensor& g);
   double grad_norm() const;
-  size_t parameters_with_gradient() const;
 
   // Watching.
   void check_trace();

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>  // getpid
 
+#include <clocale>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -48,6 +49,14 @@ TEST_CASE("record: CSV files of steps, layers and parameters") {
   CHECK(layers.find("\"a, \"\"b\"\"\",0,in,2.5,,") != std::string::npos);
   CHECK(layers.find("\"a, \"\"b\"\"\",10,out,0.125,,") != std::string::npos);
   CHECK(folder.text("csv/parameters.csv").find(",0,w,") != std::string::npos);
+}
+
+TEST_CASE("record: the numbers of a CSV file have points in every locale") {
+  if (!std::setlocale(LC_NUMERIC, "de_DE.UTF-8")) return;  // not installed here
+  const Folder folder;
+  probe::record::write_csv(folder.record(lines), folder / "csv");
+  std::setlocale(LC_NUMERIC, "C");
+  CHECK(folder.text("csv/layers.csv").find(",in,2.5,,") != std::string::npos);
 }
 
 TEST_CASE("record: npy files, a row a layer, NaN where nothing was measured") {

@@ -288,15 +288,13 @@ TEST_CASE("Recorder: what is wrong is said when it is made") {
   Net net;
   std::ofstream(folder.path / "file") << "x";
   const std::string below = (folder.path / "file" / "run").string();
-  CHECK(error_of([&] { Recorder(net, {.out = below}); }).find("Recorder: cannot make the folder " + below) == 0);
+  CHECK(error_of([&] { Recorder(net, {.out = below}); }).find("Recorder: " + below + ": cannot be made: ") == 0);
   std::filesystem::create_directories(folder.path / "taken" / "record.jsonl");
   const std::string taken = (folder.path / "taken").string();
   CHECK(error_of([&] { Recorder(net, {.out = taken}); }) ==
         "Recorder: cannot write " + taken + "/record.jsonl: Is a directory");
   CHECK(error_of([&] { Recorder(net, {.out = folder, .sites = "none.*"}); }) ==
         "Recorder: no module fits the sites \"none.*\"; the first of 8 modules is in");
-  CHECK(error_of([&] { Recorder(net, {.every = -1, .out = folder}); }) ==
-        "Recorder: every is -1, at least 0 is needed");
-  CHECK(error_of([&] { Recorder(net, {.out = folder, .probes = 0}); }) ==
-        "Recorder: probes is 0, at least 1 is needed");
+  CHECK(error_of([&] { Recorder(net, {.every = -1, .out = folder}); }) == "Recorder: every must be at least 0, got -1");
+  CHECK(error_of([&] { Recorder(net, {.out = folder, .probes = 0}); }) == "Recorder: probes must be at least 1, got 0");
 }

@@ -6,6 +6,7 @@
 #include "fathom/autograd/grad.h"
 #include "fathom/autograd/ops.h"
 #include "fathom/optim/optim.h"
+#include "fathom/probe/farthest.h"
 #include "fathom/probe/jacobian.h"
 #include "fathom/probe/recorder.h"
 #include "tests/probe/recorder_support.h"
@@ -164,18 +165,44 @@ TEST_CASE("Recorder: norms of weight, gradient and update, from the optimiser's 
   CHECK(run.parameters.frames[1].step == 2);
 }
 
-TEST_CASE("Recorder: the gradients' norm is that of all parameters where an optimiser steps a part of them") {
+TEST_CASE("Recorder: the gradients' norm is that of all parameters, whatever an optimiser steps, before clipping") {
+  for (const size_t stepped : {0, 1, 4}) {
+    const Folder folder;
+    nn::Sequential net = tanh_layers(2);
+    const std::vector<Tensor> all = net.parameters();
+    optim::SGD some({all.begin(), all.begin() + std::ptrdiff_t(stepped)}, {.lr = 0.1});
+    std::vector<double> norms;
+    {
+      Recorder recorder(net, {.every = 0, .parameters_every = 2, .out = folder});
+      for (int step = 0; step < 3; ++step) {
+        net.zero_grad();
+        recorder.backward(mean(square(net(inputs(4)))));
+        norms.push_back(optim::clip_grad_norm(all, 1e-3));
+        some.step();
+      }
+    }
+    for (size_t step = 0; step < 3; ++step)
+      CHECK(folder.run().points.at(step).grad_norm.value() == doctest::Approx(norms[step]).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("Recorder: the step that ends in an exception is in the record") {
   const Folder folder;
   nn::Sequential net = tanh_layers(2);
-  optim::SGD first({net.parameters()[0]}, {.lr = 0.1});
-  double squares = 0;
-  {
-    Recorder recorder(net, {.every = 0, .parameters_every = 1, .out = folder});
+  try {
+    Recorder recorder(net, {.every = 0, .out = folder, .grad_norm = false});
     recorder.backward(mean(square(net(inputs(4)))));
-    for (const Tensor& w : net.parameters()) squares += sum(square(w.grad())).item();
-    first.step();
+    throw Error("the program's own");
+  } catch (const Error&) {
   }
-  CHECK(folder.run().points.at(0).grad_norm.value() == doctest::Approx(std::sqrt(squares)).epsilon(1e-12));
+  CHECK(folder.run().points.size() == 1);
+  CHECK_FALSE(folder.run().ending.has_value());
+}
+
+TEST_CASE("what is farthest from one comes first, a NaN before all") {
+  const std::vector<double> logarithms = {0.5, -2, 0, NAN, 2, -INFINITY};
+  CHECK(probe::farthest_from_one(logarithms) == std::vector<size_t>{3, 5, 1, 4, 0, 2});
+  CHECK(probe::farthest_from_one({}).empty());
 }
 
 TEST_CASE("Recorder: gains alone at the steps between") {
