@@ -2,6 +2,7 @@
 
 #include <unistd.h>  // getpid
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -13,7 +14,8 @@
 namespace fathom::io {
 
 void write_file(const char* op, const std::string& path, std::string_view bytes) {
-  const std::string draft = path + ".part" + std::to_string(getpid());
+  static std::atomic<unsigned> drafts = 0;  // each writer has a draft of its own, in any process and thread
+  const std::string draft = path + ".part" + std::to_string(getpid()) + "." + std::to_string(drafts++);
   const auto fail = [&] {
     const std::string reason = std::strerror(errno);
     std::remove(draft.c_str());

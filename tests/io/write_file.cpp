@@ -1,0 +1,38 @@
+#include "fathom/io/write_file.h"
+
+#include <thread>
+
+#include "tests/io/folder.h"
+#include "tests/support.h"
+
+using namespace fathom;
+
+TEST_CASE("write_file: of two threads that write one file at the same time each writes it whole") {
+  const Folder folder;
+  const std::string path = folder / "file";
+  const std::string texts[] = {std::string(300000, 'a'), std::string(300000, 'b')};
+  std::string failed[2];
+  const auto write = [&](int which) {
+    failed[which] = error_of([&] {
+      for (int i = 0; i < 1000; ++i) io::write_file("test", path, texts[which]);
+    });
+  };
+  std::thread other(write, 1);
+  write(0);
+  other.join();
+  CHECK(failed[0] == "");
+  CHECK(failed[1] == "");
+  const std::string read = folder.bytes("file");
+  CHECK((read == texts[0] || read == texts[1]));
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
+}
+
+TEST_CASE("make_folder: those above it too, and what stands in its way") {
+  const Folder folder;
+  const std::string inner = folder / "a/b", file = folder.plain("file", "x");
+  io::make_folder("test", inner);
+  io::make_folder("test", inner);
+  CHECK(std::filesystem::is_directory(inner));
+  CHECK(error_of([&] { io::make_folder("test", file + "/c"); }) ==
+        "test: " + file + "/c: cannot be made: Not a directory");
+}
