@@ -36,6 +36,11 @@ class JsonLine {
     for (size_t i = 0; i < list.size(); ++i) text_ += i ? "," : "", quoted(list[i]);
     text_ += ']', comma_ = true;
   }
+  void add_text(std::string_view name, std::string_view x) {  // under any name
+    if (comma_) text_ += ',';
+    comma_ = true;
+    quoted(name), text_ += ':', quoted(x);
+  }
   // f() adds to an object under this name; of a list, f(each) adds to an object of its own.
   template <class F>
   void object(std::string_view name, F f) {

@@ -102,7 +102,7 @@ void Recorder::State::write_run() {
 #endif
   line.object("options", [&] {
     for (const Fact& fact : options.info)
-      if (!has_place(fact)) line.add(fact.name, fact.value);
+      if (!has_place(fact)) line.add_text(fact.name, fact.value);
   });
 }
 

@@ -150,8 +150,10 @@ TEST_CASE("Recorder: the record is whole after every step, and the report reads 
   const Folder folder;
   Net net;
   {
-    Recorder recorder(
-        net, {.every = 2, .out = folder, .name = "a", .info = {{"net", "plain"}, {"depth", "2"}, {"lr", "0.1"}}});
+    Recorder recorder(net, {.every = 2,
+                            .out = folder,
+                            .name = "a",
+                            .info = {{"net", "plain"}, {"depth", "2"}, {"lr", "0.1"}, {"a \"b\"", "c\\d\n"}}});
     for (int step = 0; step < 3; ++step) {
       recorder.backward(mean(square(net(batch(4)))));
       recorder.flush();
@@ -176,6 +178,7 @@ TEST_CASE("Recorder: the record is whole after every step, and the report reads 
   CHECK(run.net == "plain");
   CHECK(run.depth == 2);
   CHECK(run.options.at("lr") == "0.1");
+  CHECK(run.options.at("a \"b\"") == "c\\d\n");
   REQUIRE(run.layers.rows.size() == 5);
   CHECK(run.layers.rows[size_t(run.layers.order[0])] == "in");
   CHECK(run.layers.rows[size_t(run.layers.order[4])] == "out");
