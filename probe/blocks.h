@@ -1,4 +1,4 @@
-// Blocks of directions, and what is left of them after many layers. Internal to the probes.
+// Blocks of directions. Internal to the probes.
 #pragma once
 #include <cmath>
 #include <limits>

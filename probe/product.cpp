@@ -2,242 +2,164 @@
 
 #include <algorithm>
 #include <iomanip>
+#include <optional>
 #include <ostream>
 
 #include "fathom/autograd/node.h"
 #include "fathom/probe/blocks.h"
 #include "fathom/probe/chain.h"
 #include "fathom/probe/samples.h"
-#include "fathom/tensor/kernels/lapack.h"
+#include "fathom/probe/triangular.h"
 
 namespace fathom::probe {
 namespace {
 
 constexpr uint64_t product_stream = 0x70726f6475637473;
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
-Block image(const Chain& chain, const Layer& layer, Block& block, bool forward) {
-  Block to(block.columns, chain.batch, forward ? layer.out : layer.in);
+Block image(const Layer& layer, Block& block, bool forward) {
+  Block to(block.columns, block.batch, forward ? layer.out : layer.in);
   for (int64_t c = 0; c < block.columns; ++c) (forward ? layer.forward : layer.back)(block.of(c), to.of(c));
   return to;
 }
 
+// The block goes through all layers. After each the columns of every sample become orthonormal; f(l, i, r) is told
+// what those of sample i were (see Block).
+template <class F>
+void sweep(const Chain& chain, Block& block, bool forward, F f) {
+  std::vector<double> r(size_t(block.columns * block.columns));
+  for (size_t step = 0, depth = chain.layers.size(); step < depth; ++step) {
+    const size_t l = forward ? step : depth - 1 - step;
+    block = image(chain.layers[l], block, forward);
+    for (int64_t i = 0; i < chain.batch; ++i) {
+      block.orthonormalise(i, r.data());
+      f(l, size_t(i), r);
+    }
+  }
+}
+
+// All directions of y, for each sample.
+Block unit_vectors(const Chain& chain) {
+  const int64_t n = chain.layers.back().out;
+  Block block(n, chain.batch, n);
+  for (int64_t c = 0; c < n; ++c)
+    for (int64_t i = 0; i < chain.batch; ++i) block.of(c, i)[c] = 1;
+  return block;
+}
+
+// Some that the whole product reaches most, then random ones.
+Block probing_directions(const Chain& chain, const ProductOptions& options) {
+  Rng rng(options.seed, product_stream);
+  Block reached(options.columns, chain.batch, chain.layers[0].in);
+  reached.fill_normal(rng);
+  sweep(chain, reached, true, [](auto&&...) {});
+  Block block(options.columns + options.probes, chain.batch, chain.layers.back().out);
+  std::copy(reached.numbers.begin(), reached.numbers.end(), block.numbers.begin());
+  block.fill_normal(rng, options.columns);
+  return block;
+}
+
 Shape shape_of(const Chain& chain, int64_t n) { return chain.batched ? Shape{chain.batch, n} : Shape{n}; }
 
-// A small upper triangular matrix (k, k) that is a product of many: 10^scale times these numbers.
-struct Factor {
-  std::vector<double> numbers;
-  double scale = 0;
-
-  explicit Factor(int64_t k) : numbers(size_t(k * k), 0.0) {
-    for (int64_t i = 0; i < k; ++i) numbers[size_t(i * k + i)] = 1;
-  }
-  void multiply(const std::vector<double>& r, int64_t k) {  // from the left
-    std::vector<double> product(numbers.size(), 0.0);
-    double largest = 0;
-    for (int64_t i = 0; i < k; ++i)
-      for (int64_t j = i; j < k; ++j)
-        for (int64_t c = j; c < k; ++c) product[size_t(i * k + c)] += r[size_t(i * k + j)] * numbers[size_t(j * k + c)];
-    for (double x : product) largest = std::isnan(x) ? x : std::max(largest, std::abs(x));
-    if (largest > 0 && std::isfinite(largest)) {
-      scale += std::log10(largest);
-      for (double& x : product) x /= largest;
-    }
-    numbers = std::move(product);
-  }
-  double log10_norm(int64_t k) const {
-    std::vector<double> copy = numbers, values(size_t(k), 0.0);
-    kernel::singular_values(k, k, copy.data(), values.data());
-    return scale + std::log10(values[0]);
-  }
-};
-
-// The largest |M w|, w the columns from `first` on of r.
-double log10_largest_image(const Factor& m, const std::vector<double>& r, int64_t k, int64_t first) {
-  double largest = 0;
-  for (int64_t c = first; c < k; ++c) {
-    double sum = 0;
-    for (int64_t i = 0; i < k; ++i) {
-      double part = 0;
-      for (int64_t j = i; j < k; ++j) part += m.numbers[size_t(i * k + j)] * r[size_t(j * k + c)];
-      sum += part * part;
-    }
-    largest = std::max(largest, sum);
-  }
-  return m.scale + std::log10(largest) / 2;
-}
-
-// Puts what a vector of each sample is now, relative to what it was, into `log10`, and gives it norm 1 again.
-void renormalise(std::vector<double>& rows, int64_t batch, int64_t size, std::vector<double>& log10) {
-  for (int64_t i = 0; i < batch; ++i) {
-    double* x = rows.data() + i * size;
-    const double norm = scaled_norm(x, [&](auto f) { f(int64_t{0}, size); });
-    log10[size_t(i)] += std::log10(norm);
-    if (norm > 0 && std::isfinite(norm))
-      for (int64_t k = 0; k < size; ++k) x[k] /= norm;
-  }
-}
-
-Products products(const Chain& chain, const ProductOptions& options, std::vector<double> cotangent) {
-  const Timer timer;
+void check(const Chain& chain, const ProductOptions& options) {
   for (const auto& [name, value] : {std::pair("columns", options.columns), std::pair("probes", options.probes)})
     if (value < 1)
       throw Error(std::string("products: ") + name + " is " + std::to_string(value) + ", at least 1 is needed");
-  const size_t depth = chain.layers.size(), batch = size_t(chain.batch);
-  if (!options.sigma.empty() && options.sigma.size() != depth)
-    throw Error("products: " + std::to_string(options.sigma.size()) + " sigma for " + std::to_string(depth) +
-                " layers");
+  if (!options.sigma.empty() && options.sigma.size() != chain.layers.size())
+    throw Error("products: " + std::to_string(options.sigma.size()) + " sigma for " +
+                std::to_string(chain.layers.size()) + " layers");
   for (const Tensor& each : options.sigma)
     if (each.numel() != chain.batch || each.dtype() != f64)
       throw Error("products: sigma of shape " + to_string(each.shape()) + " and " + to_string(each.dtype()) + " for " +
                   std::to_string(chain.batch) + " samples, f64");
-  Rng rng(options.seed, product_stream);
-  Products result;
-  const int64_t outputs = chain.layers.back().out;
-  result.exact = outputs <= options.columns + options.probes;
-  const int64_t k = result.exact ? outputs : options.columns + options.probes;
+}
 
-  Block block(k, chain.batch, outputs);
-  std::vector<std::vector<double>> start(batch, std::vector<double>(size_t(k * k)));
-  if (result.exact) {
-    for (int64_t c = 0; c < k; ++c)
-      for (int64_t i = 0; i < chain.batch; ++i) block.of(c, i)[c] = 1;
-  } else {
-    Block ahead(options.columns, chain.batch, chain.layers[0].in);
-    ahead.fill_normal(rng);
-    std::vector<double> r(size_t(k * k));
-    for (const Layer& layer : chain.layers) {
-      ahead = image(chain, layer, ahead, true);
-      for (int64_t i = 0; i < chain.batch; ++i) ahead.orthonormalise(i, r.data());
-    }
-    std::copy(ahead.numbers.begin(), ahead.numbers.end(), block.numbers.begin());
-    block.fill_normal(rng, options.columns);
-    for (int64_t i = 0; i < chain.batch; ++i) block.orthonormalise(i, start[size_t(i)].data());
-  }
+// Each layer's logarithm becomes the sum of those from it to y.
+void add_up_from_y(const Tensor& log10, int64_t depth) {
+  double* x = log10.data<double>();
+  for (int64_t at = log10.numel() - 1; at-- > 0;)
+    if ((at + 1) % depth) x[at] += x[at + 1];
+}
 
-  std::vector<Factor> factors(batch, Factor(k));
-  std::vector<double> bound(batch, 0.0), above(batch, 0.0), gain(batch, 0.0);
-  for (Tensor* each : {&result.log10_norm, &result.log10_upper, &result.log10_bound, &result.looseness})
-    *each = kernel::full(shape_of(chain, int64_t(depth)), NAN, f64);
-  if (!cotangent.empty()) {
-    result.log10_gain = kernel::full(shape_of(chain, int64_t(depth)), NAN, f64);
-    renormalise(cotangent, chain.batch, outputs, gain);
-    std::fill(gain.begin(), gain.end(), 0.0);
-  }
-  const double slack =
-      result.exact ? 0 : std::log10(std::sqrt(2 / M_PI)) - std::log10(chance_of_error / 2) / double(options.probes);
-  for (size_t l = depth; l-- > 0;) {
-    const Layer& layer = chain.layers[l];
-    block = image(chain, layer, block, false);
-    if (!cotangent.empty()) {
-      std::vector<double> to(batch * size_t(layer.in));
-      layer.back(cotangent.data(), to.data());
-      cotangent = std::move(to);
-      renormalise(cotangent, chain.batch, layer.in, gain);
-    }
-    const Layer::Norms norms = options.sigma.empty() ? layer.norms(chance_of_error / 2 / double(depth))
+// The products of the single layers' norms; log10_upper: of their upper bounds, infinite where norms are given.
+void bound_by_layers(const Chain& chain, const ProductOptions& options, Products& result) {
+  const size_t depth = chain.layers.size();
+  for (size_t l = 0; l < depth; ++l) {
+    const Layer::Norms norms = options.sigma.empty() ? chain.layers[l].norms(chance_of_error / 2 / double(depth))
                                                      : Layer::Norms{options.sigma[l].to_vector(), {}};
-    for (size_t i = 0; i < batch; ++i) {
-      std::vector<double> r(size_t(k * k));
-      block.orthonormalise(int64_t(i), r.data());
-      factors[i].multiply(r, k);
-      bound[i] += std::log10(norms.lower[i]);
-      above[i] += norms.upper.empty() ? infinity : std::log10(norms.upper[i]);
-      const size_t at = i * depth + l;
-      const double norm = factors[i].log10_norm(k);
-      result.log10_norm.data<double>()[at] = norm;
-      const double random = slack + log10_largest_image(factors[i], start[i], k, options.columns);
-      result.log10_upper.data<double>()[at] = result.exact ? norm : std::max(norm, std::min(random, above[i]));
-      result.log10_bound.data<double>()[at] = bound[i];
-      result.looseness.data<double>()[at] = bound[i] - norm;
-      if (!cotangent.empty()) result.log10_gain.data<double>()[at] = gain[i];
+    for (size_t i = 0, at = l; at < size_t(result.log10_bound.numel()); ++i, at += depth) {
+      result.log10_bound.data<double>()[at] = std::log10(norms.lower[i]);
+      result.log10_upper.data<double>()[at] = norms.upper.empty() ? INFINITY : std::log10(norms.upper[i]);
     }
   }
+  for (const Tensor& each : {result.log10_bound, result.log10_upper}) add_up_from_y(each, int64_t(depth));
+}
+
+// The norms of the products themselves, and what the random directions say of them.
+void measure(const Chain& chain, const ProductOptions& options, Products& result) {
+  Block block = result.exact ? unit_vectors(chain) : probing_directions(chain, options);
+  const int64_t k = block.columns;
+  std::vector<std::vector<double>> start(size_t(chain.batch), std::vector<double>(size_t(k * k)));
+  for (int64_t i = 0; i < chain.batch; ++i) block.orthonormalise(i, start[size_t(i)].data());
+  std::vector<Factor> factors(size_t(chain.batch), Factor(k));
+  const double slack = std::log10(std::sqrt(2 / M_PI)) - std::log10(chance_of_error / 2) / double(options.probes);
+  sweep(chain, block, false, [&](size_t l, size_t i, const std::vector<double>& r) {
+    factors[i].multiply(r);
+    const size_t at = i * chain.layers.size() + l;
+    const double norm = factors[i].log10_norm();
+    const double random = slack + factors[i].log10_largest_image(start[i], options.columns);
+    double& upper = result.log10_upper.data<double>()[at];
+    upper = result.exact ? norm : std::max(norm, std::min(random, upper));
+    result.log10_norm.data<double>()[at] = norm;
+    result.looseness.data<double>()[at] = result.log10_bound.data<double>()[at] - norm;
+  });
+}
+
+// Gives each sample's vector norm 1, and log10 of what it was before to f(i, log10).
+template <class F>
+void normalise(Block& vectors, F f) {
+  for (int64_t i = 0; i < vectors.batch; ++i) {
+    double* x = vectors.of(0, i);
+    const double norm = scaled_norm(x, [&](auto piece) { piece(int64_t{0}, vectors.size); });
+    f(i, std::log10(norm));
+    if (norm > 0 && std::isfinite(norm))
+      for (int64_t k = 0; k < vectors.size; ++k) x[k] /= norm;
+  }
+}
+
+// What a cotangent of y becomes on its way back, relative to what it was.
+Tensor gains_of(const Chain& chain, Block cotangent) {
+  const int64_t depth = int64_t(chain.layers.size());
+  const Tensor gains(shape_of(chain, depth), f64);
+  normalise(cotangent, [](int64_t, double) {});
+  for (int64_t l = depth; l-- > 0;) {
+    cotangent = image(chain.layers[size_t(l)], cotangent, false);
+    normalise(cotangent, [&](int64_t i, double log10) { gains.data<double>()[i * depth + l] = log10; });
+  }
+  add_up_from_y(gains, depth);
+  return gains;
+}
+
+Products products(const Chain& chain, const ProductOptions& options, std::optional<Block> cotangent = {}) {
+  const Timer timer;
+  check(chain, options);
+  Products result;
+  result.exact = chain.layers.back().out <= options.columns + options.probes;
   result.coupled = chain.coupled;
   result.confidence = result.exact ? 1 : 1 - chance_of_error;
+  for (Tensor* each : {&result.log10_norm, &result.log10_upper, &result.log10_bound, &result.looseness})
+    *each = Tensor(shape_of(chain, int64_t(chain.layers.size())), f64);
+  bound_by_layers(chain, options, result);
+  measure(chain, options, result);
+  if (cotangent) result.log10_gain = gains_of(chain, *std::move(cotangent));
   result.seconds = timer.seconds();
   return result;
 }
 
-// Rows t_i of norm 1 times exp(e_i): a matrix whose rows may lie any number of decades apart.
-class GradedRows {
- public:
-  explicit GradedRows(int64_t k) : k_(k), rows_(size_t(k * k), 0.0), exponents_(size_t(k), 0.0) {
-    for (int64_t i = 0; i < k; ++i) row(i)[i] = 1;
-  }
-  void multiply(const std::vector<double>& r) {  // from the left, by an upper triangular matrix
-    for (int64_t i = 0; i < k_; ++i) {           // row i is made of itself and of what is below it
-      double top = -infinity;
-      for (int64_t j = i; j < k_; ++j)
-        if (r[size_t(i * k_ + j)] != 0) top = std::max(top, exponents_[size_t(j)]);
-      std::vector<double> sum(size_t(k_), 0.0);
-      for (int64_t j = i; j < k_ && top > -infinity; ++j) {
-        const double factor = r[size_t(i * k_ + j)] * std::exp(exponents_[size_t(j)] - top);
-        for (int64_t c = 0; c < k_; ++c) sum[size_t(c)] += factor * row(j)[c];
-      }
-      std::copy(sum.begin(), sum.end(), row(i));
-      exponents_[size_t(i)] = top;
-      normalise(i);
-    }
-  }
-  // The logarithms of the singular values, descending, by one-sided Jacobi rotations of the rows (Demmel & Veselic
-  // 1992). A pair a, rho b: tan of the angle is rho tau, which is Gram-Schmidt where rho is nothing.
-  std::vector<double> log_singular_values() {
-    bool turned = true;
-    for (int sweep = 0; turned && sweep < 60; ++sweep) {
-      turned = false;
-      for (int64_t p = 0; p < k_; ++p)
-        for (int64_t q = p + 1; q < k_; ++q) turned |= rotate(p, q);
-    }
-    std::vector<double> values = exponents_;
-    std::sort(values.begin(), values.end(), std::greater<>());
-    return values;
-  }
-
- private:
-  double* row(int64_t i) { return rows_.data() + i * k_; }
-  void normalise(int64_t i) {
-    const double norm = std::sqrt(kernel::dot(row(i), row(i), k_));
-    exponents_[size_t(i)] += std::log(norm);
-    if (norm > 0)
-      for (int64_t c = 0; c < k_; ++c) row(i)[c] /= norm;
-  }
-  bool rotate(int64_t i, int64_t j) {
-    if (exponents_[size_t(i)] < exponents_[size_t(j)]) std::swap(i, j);
-    double *a = row(i), *b = row(j);
-    const double g = kernel::dot(a, b, k_);
-    if (!(std::abs(g) > 1e-15)) return false;
-    const double rho = std::exp(exponents_[size_t(j)] - exponents_[size_t(i)]), z = (rho * rho - 1) / (2 * g);
-    const double tau = (z < 0 ? -1 : 1) / (std::abs(z) + std::sqrt(rho * rho + z * z));
-    const double c = 1 / std::sqrt(1 + rho * tau * rho * tau);
-    for (int64_t k = 0; k < k_; ++k) {
-      const double x = a[k], y = b[k];
-      a[k] = c * (x - rho * rho * tau * y);
-      b[k] = c * (tau * x + y);
-    }
-    normalise(i);
-    normalise(j);
-    return true;
-  }
-
-  int64_t k_;
-  std::vector<double> rows_, exponents_;
-};
-
 Tensor spectrum(const Chain& chain) {
-  const int64_t k = chain.layers.back().out;
-  Block block(k, chain.batch, k);
-  for (int64_t c = 0; c < k; ++c)
-    for (int64_t i = 0; i < chain.batch; ++i) block.of(c, i)[c] = 1;
+  Block block = unit_vectors(chain);
+  const int64_t k = block.columns;
   std::vector<GradedRows> products(size_t(chain.batch), GradedRows(k));
-  std::vector<double> r(size_t(k * k));
-  for (size_t l = chain.layers.size(); l-- > 0;) {
-    block = image(chain, chain.layers[l], block, false);
-    for (int64_t i = 0; i < chain.batch; ++i) {
-      block.orthonormalise(i, r.data());
-      products[size_t(i)].multiply(r);
-    }
-  }
+  sweep(chain, block, false, [&](size_t, size_t i, const std::vector<double>& r) { products[i].multiply(r); });
   Tensor out(shape_of(chain, k), f64);
   double* to = out.data<double>();
   for (GradedRows& each : products)
@@ -249,12 +171,12 @@ Tensor spectrum(const Chain& chain) {
 
 Products products_along(std::span<Node* const> xs, const ProductOptions& options) {
   const Chain chain = chain_along(xs, options);
-  std::vector<double> cotangent;
+  std::optional<Block> cotangent;
   if (options.cotangent.defined()) {
     const Node& y = *xs.back();
     check_direction("products", options.cotangent, y.shape, y.dtype);
-    cotangent.resize(size_t(options.cotangent.numel()));
-    to_rows(options.cotangent, chain.batched ? int(options.batch_axis) : -1, cotangent.data());
+    double* rows = cotangent.emplace(1, chain.batch, chain.layers.back().out).numbers.data();
+    to_rows(options.cotangent, chain.batched ? int(options.batch_axis) : -1, rows);
   }
   return products(chain, options, std::move(cotangent));
 }
@@ -262,7 +184,7 @@ Products products_along(std::span<const Tensor> xs, const ProductOptions& option
   return products_along(nodes_of(xs), options);
 }
 Products products_of(std::span<const Tensor> matrices, const ProductOptions& options) {
-  return products(chain_of(matrices), options, {});
+  return products(chain_of(matrices), options);
 }
 Tensor spectrum_along(std::span<const Tensor> xs, const ProductOptions& options) {
   return spectrum(chain_along(nodes_of(xs), options));
