@@ -19,6 +19,20 @@ double extreme(double m, double chance, bool below) {
   return below ? low : high;
 }
 
+// Of |J|^2, in units in which the mean of m probes is `mean` and sigma the largest singular value at most.
+struct Interval {
+  double low, high;
+};
+Interval narrowed(Interval at, double mean, double m, double sigma) {
+  for (int k = 0; k < 20; ++k) {
+    const double part = sigma * sigma / at.low;  // of what the square is at least: no sigma^2 exceeds it
+    if (!(part < 1)) break;
+    at.low = std::max(at.low, mean / extreme(m / part, chance_of_error / 8, false));
+    at.high = std::min(at.high, mean / extreme(m / part, chance_of_error / 8, true));
+  }
+  return at;
+}
+
 }  // namespace
 
 std::optional<pool::vector<double>> Jacobian::norms_by_formula() const {
@@ -61,73 +75,66 @@ std::optional<pool::vector<double>> Jacobian::norms_by_formula() const {
 
 Estimate Jacobian::frobenius(const FrobeniusOptions& options) const {
   const Timer timer;
-  const size_t n = size_t(batch_);
   if (options.probes < 1)
     throw Error("Jacobian: frobenius: " + std::to_string(options.probes) + " probes, at least 1 is needed");
   if (options.sigma_upper.defined() &&
       (options.sigma_upper.shape() != per_sample({}) || options.sigma_upper.dtype() != f64))
     throw Error("Jacobian: frobenius: sigma_upper of shape " + to_string(options.sigma_upper.shape()) + " and " +
                 to_string(options.sigma_upper.dtype()) + ", not " + to_string(per_sample({})) + " and f64");
-  Estimate result;
-  const auto scaled = [&](double x, double scale) {  // of a norm relative to a scale that its square may not have
-    return options.squared ? scale * scale * x * x : scale * x;
+  const auto exact = [&](pool::vector<double> norms, const char* method) {
+    for (double& norm : norms) norm *= options.squared ? norm : 1;
+    const Tensor value = tensor_of(norms, per_sample({}));
+    return Estimate{value, kernel::full(per_sample({}), 0, f64), value, value, method};
   };
-  pool::vector<double> value(n), error(n, 0.0), lower(n), upper(n);
-  if (const auto known = norms_by_formula()) {
-    for (size_t i = 0; i < n; ++i) value[i] = scaled(1, (*known)[i]);
-    lower = upper = value;
-    result.method = "formula";
-  } else if (std::min(outputs_, inputs_) <= options.exact_below) {
-    const Tensor m = matrix();
-    visit_floating("Jacobian", m.dtype(), [&]<class T>(T) {
-      const int64_t size = outputs_ * inputs_;
-      for (int64_t i = 0; i < batch_; ++i)
-        value[size_t(i)] = scaled(1, scaled_norm(m.data<T>() + i * size, [&](auto f) { f(int64_t{0}, size); }));
-    });
-    lower = upper = value;
-    result.method = "matrix";
-  } else {
-    const double m = double(options.probes), root = std::sqrt(double(outputs_));
-    pool::vector<double> scale(n), sum(n, 0.0), squares(n, 0.0);  // in units of the first probe's square
-    const Tensor u(y_shape_, y_dtype_);
-    for (int64_t p = 0; p < options.probes; ++p) {
-      for (int64_t i = 0; i < batch_; ++i) draw_direction(u, axis_, i, rng_);
-      const pool::vector<double> norms = norms_of(apply_transposed(u), axis_);
-      for (size_t i = 0; i < n; ++i) {
-        if (scale[i] == 0) scale[i] = norms[i] * root;
-        const double part = scale[i] == 0 ? 0 : norms[i] * root / scale[i];
-        sum[i] += part * part;
-        squares[i] += part * part * part * part;
-      }
-    }
-    const double least = 1 / extreme(m, chance_of_error / 8, false), most = 1 / extreme(m, chance_of_error / 8, true);
-    for (size_t i = 0; i < n; ++i) {
-      const double mean = sum[i] / m;
-      // The variance of one probe is at most 2 tr(J^T J)^2.
-      const double spread =
-          options.probes > 1 ? std::sqrt(std::max(0.0, squares[i] / m - mean * mean) / (m - 1)) : std::sqrt(2.0) * mean;
-      double low = mean * least, high = mean * most;
-      if (options.sigma_upper.defined() && scale[i] > 0)
-        for (int k = 0; k < 20; ++k) {  // no sigma^2 exceeds a part r of what the square is at least
-          const double s = options.sigma_upper.data<double>()[i] / scale[i], r = s * s / low;
-          if (!(r < 1)) break;
-          low = std::max(low, mean / extreme(m / r, chance_of_error / 8, false));
-          high = std::min(high, mean / extreme(m / r, chance_of_error / 8, true));
-        }
-      value[i] = scaled(std::sqrt(mean), scale[i]);
-      lower[i] = scaled(std::sqrt(low), scale[i]), upper[i] = scaled(std::sqrt(high), scale[i]);
-      error[i] = options.squared ? scale[i] * scale[i] * spread
-                 : mean == 0     ? 0
-                                 : scale[i] * spread / (2 * std::sqrt(mean));
-    }
-    result.method = "hutchinson";
-    result.confidence = 1 - chance_of_error;
-  }
-  result.value = tensor_of(value, per_sample({}));
-  result.standard_error = tensor_of(error, per_sample({}));
-  result.lower = tensor_of(lower, per_sample({}));
-  result.upper = tensor_of(upper, per_sample({}));
+  auto known = norms_by_formula();
+  Estimate result = known ? exact(std::move(*known), "formula")
+                    : std::min(outputs_, inputs_) <= options.exact_below
+                        ? exact(norms_of(matrix(), batched() ? 0 : -1), "matrix")
+                        : frobenius_by_probes(options);
   result.seconds = timer.seconds();
+  return result;
+}
+
+Estimate Jacobian::frobenius_by_probes(const FrobeniusOptions& options) const {
+  const size_t n = size_t(batch_);
+  const double m = double(options.probes), root = std::sqrt(double(outputs_));
+  pool::vector<double> scale(n), sum(n, 0.0), squares(n, 0.0);  // in units of the first probe's square
+  const Tensor u(y_shape_, y_dtype_);
+  for (int64_t p = 0; p < options.probes; ++p) {
+    for (int64_t i = 0; i < batch_; ++i) draw_direction(u, axis_, i, rng_);
+    const pool::vector<double> norms = norms_of(apply_transposed(u), axis_);
+    for (size_t i = 0; i < n; ++i) {
+      if (scale[i] == 0) scale[i] = norms[i] * root;
+      const double part = scale[i] == 0 ? 0 : norms[i] * root / scale[i];
+      sum[i] += part * part;
+      squares[i] += part * part * part * part;
+    }
+  }
+  Estimate result;
+  for (Tensor* each : {&result.value, &result.standard_error, &result.lower, &result.upper})
+    *each = Tensor(per_sample({}), f64);
+  const double least = 1 / extreme(m, chance_of_error / 8, false), most = 1 / extreme(m, chance_of_error / 8, true);
+  for (size_t i = 0; i < n; ++i) {
+    const double mean = sum[i] / m;
+    Interval at{mean * least, mean * most};
+    if (options.sigma_upper.defined() && scale[i] > 0)
+      at = narrowed(at, mean, m, options.sigma_upper.data<double>()[i] / scale[i]);
+    const auto put = [&](const Tensor& to, double square) {
+      const double norm = std::sqrt(square);
+      to.data<double>()[i] = options.squared ? scale[i] * scale[i] * norm * norm : scale[i] * norm;
+    };
+    put(result.value, mean);
+    put(result.lower, at.low);
+    put(result.upper, at.high);
+    // The variance of one probe is at most 2 tr(J^T J)^2.
+    const double spread =
+        options.probes > 1 ? std::sqrt(std::max(0.0, squares[i] / m - mean * mean) / (m - 1)) : std::sqrt(2.0) * mean;
+    result.standard_error.data<double>()[i] = options.squared ? scale[i] * scale[i] * spread
+                                              : mean == 0     ? 0
+                                                              : scale[i] * spread / (2 * std::sqrt(mean));
+  }
+  result.method = "hutchinson";
+  result.confidence = 1 - chance_of_error;
   return result;
 }
 

@@ -125,20 +125,16 @@ Tensor Jacobian::Factors::weight() const { return layer ? contiguous_of(layer->k
 
 // J v, or J^T v.
 Tensor Jacobian::Factors::times(const Tensor& v, bool transposed) const {
-  const Tensor &first = transposed ? after : before, &last = transposed ? before : after, w = weight();
+  const Tensor w = weight();
   Tensor x = contiguous_of(v);
   visit_floating("Jacobian", x.dtype(), [&]<class T>(T) {
-    const auto multiply = [](const Tensor& factor, const Tensor& from, const Tensor& to) {
-      const T *a = factor.data<T>(), *b = from.data<T>();
-      T* c = to.data<T>();
-#pragma GCC ivdep
-      for (int64_t k = 0, n = to.numel(); k < n; ++k) c[k] = a[k] * b[k];
-    };
-    if (first.defined()) {
-      const Tensor y(x.shape(), x.dtype());
-      multiply(first, x, y);
+    const auto scale = [&](const Tensor& factor) {
+      if (!factor.defined()) return;
+      const Tensor y = x.is_same(v) ? Tensor(x.shape(), x.dtype()) : x;
+      kernel::map_row([](T a, T b) { return a * b; }, y.numel(), y.data<T>(), factor.data<T>(), x.data<T>());
       x = y;
-    }
+    };
+    scale(transposed ? after : before);
     if (w.defined()) {
       const int64_t in = w.shape()[transposed ? 0 : 1], out = w.shape()[transposed ? 1 : 0];
       Shape shape = x.shape();
@@ -148,11 +144,7 @@ Tensor Jacobian::Factors::times(const Tensor& v, bool transposed) const {
       kernel::gemm<T>(rows, out, in, {x.data<T>(), in}, {w.data<T>(), w.shape()[1], !transposed}, y.data<T>());
       x = y;
     }
-    if (last.defined()) {
-      const Tensor y = x.is_same(v) ? Tensor(x.shape(), x.dtype()) : x;
-      multiply(last, x, y);
-      x = y;
-    }
+    scale(transposed ? before : after);
   });
   return x;
 }
@@ -189,24 +181,29 @@ Owned<Jacobian::Factors> Jacobian::find_factors() const {
   return Owned(new Factors{diagonal(layer, y), diagonal(x, layer->input(0)), layer});
 }
 
-Tensor Jacobian::matrix() const {
-  Tensor matrix(per_sample({outputs_, inputs_}), y_dtype_);
+// diag(after) W diag(before) of each sample; undefined where W is not a whole sample's.
+Tensor Jacobian::matrix_of_factors() const {
   const Factors* known = factors();
   const Tensor weight = known ? known->weight() : Tensor();
-  if (weight.defined() && weight.shape() == Shape{outputs_, inputs_}) {
-    visit_floating("Jacobian", y_dtype_, [&]<class T>(T) {
-      const T *after = known->after.defined() ? known->after.data<T>() : nullptr,
-              *before = known->before.defined() ? known->before.data<T>() : nullptr, *w = weight.data<T>();
-      T* to = matrix.data<T>();
-      for (int64_t i = 0; i < batch_; ++i)
-        for (int64_t o = 0; o < outputs_; ++o) {
-          const T factor = after ? after[i * outputs_ + o] : 1;
-          for (int64_t k = 0; k < inputs_; ++k, ++to) *to = factor * w[o * inputs_ + k];
-          for (int64_t k = 0; before && k < inputs_; ++k) to[k - inputs_] *= before[i * inputs_ + k];
-        }
-    });
-    return matrix;
-  }
+  if (!weight.defined() || weight.shape() != Shape{outputs_, inputs_}) return {};
+  const Tensor matrix(per_sample({outputs_, inputs_}), y_dtype_);
+  visit_floating("Jacobian", y_dtype_, [&]<class T>(T) {
+    const T *after = known->after.defined() ? known->after.data<T>() : nullptr,
+            *before = known->before.defined() ? known->before.data<T>() : nullptr;
+    T* to = matrix.data<T>();
+    for (int64_t i = 0; i < batch_; ++i)
+      for (int64_t o = 0; o < outputs_; ++o, to += inputs_) {
+        const T factor = after ? after[i * outputs_ + o] : 1, *w = weight.data<T>() + o * inputs_;
+        for (int64_t k = 0; k < inputs_; ++k) to[k] = factor * w[k];
+        for (int64_t k = 0; before && k < inputs_; ++k) to[k] *= before[i * inputs_ + k];
+      }
+  });
+  return matrix;
+}
+
+Tensor Jacobian::matrix() const {
+  if (Tensor known = matrix_of_factors(); known.defined()) return known;
+  const Tensor matrix(per_sample({outputs_, inputs_}), y_dtype_);
   const Layout in(x_shape_, axis_), out(y_shape_, axis_);
   const bool by_rows = outputs_ <= inputs_;
   const Layout &from = by_rows ? out : in, &to = by_rows ? in : out;

@@ -116,10 +116,14 @@ class Jacobian {
   Owned<Factors> find_factors() const;                           // null: not known
   const Factors* factors() const;                                // the same, found once
   std::optional<pool::vector<double>> norms_by_formula() const;  // Frobenius norms
+  Tensor matrix_of_factors() const;
   Sigma sigma_of_diagonal(const Tensor& diagonal) const;
   Sigma sigma_by_power(const SigmaOptions& options) const;
   Sigma sigma_by_lanczos(const SigmaOptions& options) const;
   void bound_by_frobenius(Sigma& sigma) const;
+  Estimate frobenius_by_probes(const FrobeniusOptions& options) const;
+  void spectrum_by_svd(Spectrum& result) const;
+  void spectrum_by_lanczos(const SpectrumOptions& options, Spectrum& result) const;
   // Where a power iteration starts, each sample's direction of norm 1; `part` is how much of it is random.
   Tensor start_of(const SigmaOptions& options, double& part) const;
   friend class Lanczos;

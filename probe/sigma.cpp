@@ -13,6 +13,20 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 // `chance` at most: c's density is at most sqrt(n / (2 pi)) near 0.
 double least_part(int64_t n, double chance) { return chance * std::sqrt(M_PI / 2 / double(std::max<int64_t>(n, 1))); }
 
+namespace {
+
+// Each sample is divided by its norm; one that has no direction (a zero, a NaN) gets a random one.
+void make_directions(const Tensor& x, int axis, pool::vector<double> norms, Rng& rng) {
+  for (size_t i = 0; i < norms.size(); ++i)
+    if (!(norms[i] > 0 && std::isfinite(norms[i]))) {
+      draw_direction(x, axis, int64_t(i), rng);
+      norms[i] = 1;
+    }
+  divide_samples(x, axis, norms);
+}
+
+}  // namespace
+
 Sigma Jacobian::sigma_max(const SigmaOptions& options) const {
   const Timer timer;
   const auto refuse = [](const std::string& what) { throw Error("Jacobian: sigma_max: " + what); };
@@ -52,12 +66,7 @@ Tensor Jacobian::start_of(const SigmaOptions& options, double& part) const {
     const auto is_one = [&](double norm) { return std::abs(norm - 1) < rounding; };
     if (std::all_of(norms.begin(), norms.end(), is_one)) return;
     if (v.is_same(options.start)) v = kernel::clone(v);
-    for (size_t i = 0; i < norms.size(); ++i)
-      if (!(norms[i] > 0 && std::isfinite(norms[i]))) {
-        draw_direction(v, axis_, int64_t(i), rng_);
-        norms[i] = 1;
-      }
-    divide_samples(v, axis_, norms);
+    make_directions(v, axis_, std::move(norms), rng_);
   };
   normalise();
   part = 0;
@@ -138,62 +147,67 @@ pool::vector<double> distances(const Tensor& x, const pool::vector<double>& divi
   return found;
 }
 
+// What one product with J and one with its transpose make of directions v, u = J v / |J v|.
+struct Round {
+  Tensor w;                      // J^T u, but for a factor of each sample
+  pool::vector<double> norms;    // of w
+  pool::vector<double> stretch;  // |J v|
+  pool::vector<double> scales;   // w / scale is J^T u / |J v|: v where it has converged
+  pool::vector<double> changes;  // |w / scale - v|
+};
+Round round_of(const Jacobian& jacobian, const Tensor& v, int axis) {
+  Tensor u = jacobian.apply(v);
+  pool::vector<double> stretch = norms_of(u, axis), scales = stretch;
+  if (std::all_of(stretch.begin(), stretch.end(), [](double s) { return s > 1e-12 && s < 1e12; })) {
+    for (double& s : scales) s *= s;  // u's length may stay
+  } else {
+    if (!u.owned()) u = kernel::clone(u);
+    divide_samples(u, axis, or_one(stretch));
+  }
+  Tensor w = jacobian.apply_transposed(u);
+  if (!w.owned() || !w.is_contiguous()) w = kernel::clone(w);
+  scales = or_one(std::move(scales));
+  pool::vector<double> norms = norms_of(w, axis), changes = distances(w, scales, v, axis);
+  return {std::move(w), std::move(norms), std::move(stretch), std::move(scales), std::move(changes)};
+}
+
 }  // namespace
 
 Sigma Jacobian::sigma_by_power(const SigmaOptions& options) const {
   double part;
   Tensor v = start_of(options, part);
   const size_t n = size_t(batch_);
-  pool::vector<double> sigma(n, 0.0), residual(n, 0.0), growth(n, 0.0);
+  pool::vector<double> sigma(n, 0.0), residual(n, 0.0), growth(n, 0.0);  // log |(J^T J)^k v|
   Sigma result;
   result.method = "power", result.bound = "none";
   for (bool done = inputs_ == 0 || outputs_ == 0; !done;) {
-    Tensor u = apply(v);
-    pool::vector<double> stretch = norms_of(u, axis_);
-    const bool in_range = std::all_of(stretch.begin(), stretch.end(), [](double s) { return s > 1e-12 && s < 1e12; });
-    if (!in_range) {  // else its own length may stay
-      if (!u.owned()) u = kernel::clone(u);
-      divide_samples(u, axis_, or_one(stretch));
-    }
-    Tensor w = apply_transposed(u);
-    if (!w.owned() || !w.is_contiguous()) w = kernel::clone(w);
-    // w / scale is J^T u / stretch, u of norm 1: v where it has converged.
-    pool::vector<double> scales = stretch, norms = norms_of(w, axis_);
-    for (double& s : scales) s *= in_range ? s : 1;
-    scales = or_one(std::move(scales));
-    const pool::vector<double> differences = distances(w, scales, v, axis_);
-    done = ++result.iterations >= options.iterations;
+    Round round = round_of(*this, v, axis_);
     bool converged = true;
     for (size_t i = 0; i < n; ++i) {
-      const double s = stretch[i];
+      const double s = round.stretch[i];
       if (s > 0 && std::isfinite(s)) {
-        sigma[i] = norms[i] / scales[i] * s;
-        residual[i] = differences[i] * s;
+        sigma[i] = round.norms[i] / round.scales[i] * s;
+        residual[i] = round.changes[i] * s;
         if (options.upper) growth[i] += std::log(s) + std::log(sigma[i]);
-        converged &= !(differences[i] > options.tolerance);  // a NaN is not waited for
+        converged &= !(round.changes[i] > options.tolerance);  // a NaN is not waited for
       } else {
         sigma[i] = residual[i] = s;
         growth[i] = infinity;
-        norms[i] = 0;
+        round.norms[i] = 0;
       }
-      if (norms[i] > 0 && std::isfinite(norms[i])) continue;
-      draw_direction(w, axis_, int64_t(i), rng_);  // what has no direction (a zero, a NaN) gets a random one
-      norms[i] = 1;
     }
-    done |= converged;
-    divide_samples(w, axis_, norms);
-    v = std::move(w);
+    done = ++result.iterations >= options.iterations || converged;
+    v = std::move(round.w);
+    make_directions(v, axis_, std::move(round.norms), rng_);
   }
-  // |(J^T J)^k v| >= part sigma^(2k)
   pool::vector<double> upper(n, inputs_ && outputs_ ? infinity : 0.0);
   if (options.upper && part > 0) {
-    for (size_t i = 0; i < n; ++i) {
-      const double k = double(std::max<int64_t>(result.iterations, 1));
-      if (std::isfinite(growth[i]))
+    const double k = double(std::max<int64_t>(result.iterations, 1));
+    for (size_t i = 0; i < n; ++i)
+      if (std::isfinite(growth[i]))  // it is at least log(part sigma^(2k))
         upper[i] =
             std::max(sigma[i], std::exp((growth[i] - std::log(part * least_part(inputs_, options.chance))) / (2 * k)));
       else if (!(sigma[i] > 0 && std::isfinite(sigma[i]))) upper[i] = sigma[i];
-    }
     result.confidence = 1 - options.chance, result.bound = "random start";
   }
   result.sigma = tensor_of(sigma, per_sample({}));

@@ -1,5 +1,6 @@
 #include <algorithm>  // any_of
 #include <limits>
+#include <span>
 
 #include "fathom/probe/jacobian.h"
 #include "fathom/probe/lanczos.h"
@@ -29,14 +30,23 @@ void singular_values_of(const Tensor& matrices, int64_t batch, int64_t rows, int
 double ratio(double largest, double smallest) { return smallest == 0 ? infinity : largest / smallest; }
 
 // The rows of (rows, columns) that hold something other than zeros.
-double active_rows_of(const Tensor& matrices, int64_t i, int64_t rows, int64_t columns) {
+int64_t active_rows_of(const Tensor& matrices, int64_t i, int64_t rows, int64_t columns) {
   return visit_floating("Jacobian", matrices.dtype(), [&]<class T>(T) {
     const T* m = matrices.data<T>() + i * rows * columns;
     int64_t active = 0;
     for (int64_t r = 0; r < rows; ++r)
       active += std::any_of(m + r * columns, m + (r + 1) * columns, [](T x) { return x != 0; });
-    return double(active);
+    return active;
   });
+}
+
+// exp of the entropy of the values over their sum.
+double effective_rank_of(std::span<const double> values) {
+  double sum = 0, entropy = 0;
+  for (double s : values) sum += s;
+  for (double s : values)
+    if (const double p = s / sum; p > 0) entropy -= p * std::log(p);
+  return std::isnan(sum) ? NAN : sum > 0 ? std::exp(entropy) : 0;
 }
 
 }  // namespace
@@ -71,66 +81,68 @@ Spectrum Jacobian::spectrum(const SpectrumOptions& options) const {
   const int64_t count = result.complete ? all : options.top;
   for (Tensor* each : {&result.values, &result.residuals, &result.upper})
     *each = kernel::full(per_sample({count}), 0, f64);
-  Tensor* const numbers[] = {&result.sigma_min,   &result.active_rows,      &result.sigma_min_active,
-                             &result.condition,   &result.condition_active, &result.frobenius,
-                             &result.stable_rank, &result.effective_rank};
-  for (Tensor* each : numbers) *each = kernel::full(per_sample({}), NAN, f64);
-  double* values = result.values.data<double>();
-
-  if (result.complete) {
-    const Tensor matrices = matrix();
-    singular_values_of(matrices, batch_, outputs_, inputs_, values);
-    result.upper = result.values;
-    result.method = "svd";
-    for (int64_t i = 0; i < batch_; ++i) {
-      const double* s = values + i * all;
-      const double active = active_rows_of(matrices, i, outputs_, inputs_);
-      double sum = 0, entropy = 0;
-      for (int64_t k = 0; k < all; ++k) sum += s[k];
-      for (int64_t k = 0; k < all; ++k)
-        if (const double p = s[k] / sum; p > 0) entropy -= p * std::log(p);
-      result.active_rows.data<double>()[i] = active;
-      result.sigma_min.data<double>()[i] = s[all - 1];
-      result.condition.data<double>()[i] = ratio(s[0], s[all - 1]);
-      if (active > 0) {
-        const double smallest = s[std::min(int64_t(active), inputs_) - 1];
-        result.sigma_min_active.data<double>()[i] = smallest;
-        result.condition_active.data<double>()[i] = ratio(s[0], smallest);
-      }
-      result.frobenius.data<double>()[i] = scaled_norm(s, [&](auto f) { f(int64_t{0}, all); });
-      result.effective_rank.data<double>()[i] = std::isnan(sum) ? NAN : sum > 0 ? std::exp(entropy) : 0;
-    }
-  } else {
-    double part;
-    Lanczos lanczos(*this, start_of({}, part), rng_);
-    const int64_t steps = options.iterations > 0 ? options.iterations : 3 * count + 16;
-    while (lanczos.steps() < std::max(steps, count) && !lanczos.exhausted()) lanczos.step();
-    const std::optional<pool::vector<double>> norms = norms_by_formula();
-    result.frobenius = frobenius({.exact_below = 0}).value;
-    for (int64_t i = 0; i < batch_; ++i) {
-      const Lanczos::Ritz found = lanczos.ritz(i);
-      const bool finite = std::isfinite(found.values[0]);
-      const double upper = lanczos.upper(i, found.values[0], least_part(inputs_, chance_of_error));
-      double left = norms ? (*norms)[size_t(i)] * (*norms)[size_t(i)]
-                          : infinity;  // of the sum of squares, for this value and the next
-      for (int64_t k = 0; k < count; ++k) {
-        const double s = found.values[finite ? size_t(k) : 0];
-        values[i * count + k] = s;
-        result.residuals.data<double>()[i * count + k] = found.residuals[finite ? size_t(k) : 0];
-        result.upper.data<double>()[i * count + k] = std::max(s, std::min(upper, std::sqrt(std::max(left, 0.0))));
-        left -= s * s;
-      }
-      result.condition.data<double>()[i] = ratio(values[i * count], values[i * count + count - 1]);
-    }
-    result.method = "lanczos";
-    result.confidence = 1 - chance_of_error;
-  }
+  for (Tensor* each : {&result.sigma_min, &result.active_rows, &result.sigma_min_active, &result.condition,
+                       &result.condition_active, &result.frobenius, &result.stable_rank, &result.effective_rank})
+    *each = kernel::full(per_sample({}), NAN, f64);
+  if (result.complete) spectrum_by_svd(result);
+  else spectrum_by_lanczos(options, result);
   for (int64_t i = 0; i < batch_; ++i) {
-    const double r = result.frobenius.data<double>()[i] / values[i * count];
-    result.stable_rank.data<double>()[i] = values[i * count] == 0 ? 0 : r * r;
+    const double largest = result.values.data<double>()[i * count];
+    const double r = result.frobenius.data<double>()[i] / largest;
+    result.stable_rank.data<double>()[i] = largest == 0 ? 0 : r * r;
   }
   result.seconds = timer.seconds();
   return result;
+}
+
+void Jacobian::spectrum_by_svd(Spectrum& result) const {
+  const Tensor matrices = matrix();
+  const int64_t count = std::min(outputs_, inputs_);
+  double* values = result.values.data<double>();
+  singular_values_of(matrices, batch_, outputs_, inputs_, values);
+  result.upper = result.values;
+  result.method = "svd";
+  for (int64_t i = 0; i < batch_; ++i, values += count) {
+    const auto put = [i](const Tensor& to, double x) { to.data<double>()[i] = x; };
+    const int64_t active = active_rows_of(matrices, i, outputs_, inputs_);
+    put(result.active_rows, double(active));
+    put(result.sigma_min, values[count - 1]);
+    put(result.condition, ratio(values[0], values[count - 1]));
+    if (active > 0) {
+      const double smallest = values[std::min(active, inputs_) - 1];
+      put(result.sigma_min_active, smallest);
+      put(result.condition_active, ratio(values[0], smallest));
+    }
+    put(result.frobenius, scaled_norm(values, [&](auto f) { f(int64_t{0}, count); }));
+    put(result.effective_rank, effective_rank_of(std::span(values, size_t(count))));
+  }
+}
+
+void Jacobian::spectrum_by_lanczos(const SpectrumOptions& options, Spectrum& result) const {
+  const int64_t count = options.top, steps = options.iterations > 0 ? options.iterations : 3 * count + 16;
+  double part;
+  Lanczos lanczos(*this, start_of({}, part), rng_);
+  while (lanczos.steps() < std::max(steps, count) && !lanczos.exhausted()) lanczos.step();
+  const std::optional<pool::vector<double>> norms = norms_by_formula();
+  result.frobenius = frobenius({.exact_below = 0}).value;
+  result.method = "lanczos";
+  result.confidence = 1 - chance_of_error;
+  for (int64_t i = 0; i < batch_; ++i) {
+    const Lanczos::Ritz found = lanczos.ritz(i);
+    const bool finite = std::isfinite(found.values[0]);
+    const double largest = lanczos.upper(i, found.values[0], least_part(inputs_, chance_of_error));
+    // Of the sum of squares, for this value and the next.
+    double left = norms ? (*norms)[size_t(i)] * (*norms)[size_t(i)] : infinity;
+    double *values = result.values.data<double>() + i * count, *upper = result.upper.data<double>() + i * count;
+    for (int64_t k = 0; k < count; ++k) {
+      const double s = found.values[finite ? size_t(k) : 0];
+      values[k] = s;
+      result.residuals.data<double>()[i * count + k] = found.residuals[finite ? size_t(k) : 0];
+      upper[k] = std::max(s, std::min(largest, std::sqrt(std::max(left, 0.0))));
+      left -= s * s;
+    }
+    result.condition.data<double>()[i] = ratio(values[0], values[count - 1]);
+  }
 }
 
 }  // namespace fathom::probe
