@@ -43,43 +43,68 @@ double log_abs_det(Block& block, int64_t sample) {
   return log;
 }
 
+// The state (trajectories, n) in `copies` copies, one below the other.
+Tensor copies_of(const Tensor& h, int64_t copies) {
+  return h.unsqueeze(0).expand({copies, h.size(0), h.size(1)}).reshape({copies * h.size(0), h.size(1)});
+}
+
 // The block Q that is carried along, and the sums of log |R_ii|.
 class Tangents {
  public:
   Tangents(const LyapunovOptions& options, int64_t k, int64_t trajectories, int64_t n)
-      : sums(options, k, n, trajectories, 1), block(k, trajectories, n), qr_every_(options.qr_every) {
+      : options_(options), sums_(options, k, n, trajectories, 1), block_(k, trajectories, n) {
     Rng rng(options.seed, lyapunov_stream);
-    block.fill_normal(rng);
+    block_.fill_normal(rng);
     decompose(false);
   }
 
-  // After a step that counts or does not; `last`: a segment ends here.
+  // Q becomes J_t Q or J_t^T Q, J_t at the state `from`; returns the state after the step.
+  Tensor carry(TensorStep step, const Tensor& from, int64_t t) {
+    const Recording on(true);
+    const Tensor h = copies_of(from, block_.columns).detach().requires_grad_(), y = step(h, t);
+    if (y.shape() != h.shape() || y.dtype() != h.dtype())
+      throw Error("lyapunov: step " + std::to_string(t) + " made " + to_string(y.shape()) + " and " +
+                  to_string(y.dtype()) + " of states of " + to_string(h.shape()) + " and " + to_string(h.dtype()));
+    const Tensor q = from_rows(block_.numbers.data(), h.shape(), h.dtype(), -1);
+    to_rows(options_.reverse ? vjp(y, h, q) : jvp(y, h, q), -1, block_.numbers.data());
+    return kernel::clone(y.detach().slice(0, 0, from.size(0)));  // the copies of one state stay the same
+  }
+
+  // one(t) carries Q along the t-th step, those of the transient first.
+  template <class F>
+  Lyapunov run(F one) {
+    const int64_t transient = options_.transient;
+    for (int64_t t = 0; t < transient; ++t) one(t), stepped(false, t + 1 == transient);
+    for (int64_t segment = 0, t = 0; segment < sums_.segments(); ++segment) {
+      for (; t < sums_.end(segment); ++t) one(transient + t), stepped(true, t + 1 == sums_.end(segment));
+      sums_.add(logs_, log_dets_);
+      std::fill(logs_.begin(), logs_.end(), 0.0);
+      std::fill(log_dets_.begin(), log_dets_.end(), 0.0);
+    }
+    return sums_.result();
+  }
+
+ private:
   void stepped(bool counts, bool last) {
-    if (++since_ < qr_every_ && !last) return;
+    if (++since_ < options_.qr_every && !last) return;
     since_ = 0;
     decompose(counts);
   }
-  void end_segment(int64_t segment) {
-    sums.add(segment, logs_, log_dets_);
-    std::fill(logs_.begin(), logs_.end(), 0.0);
-    std::fill(log_dets_.begin(), log_dets_.end(), 0.0);
-  }
-
-  LyapunovSums sums;
-  Block block;
-
- private:
   void decompose(bool counts) {
-    const int64_t k = block.columns;
+    const int64_t k = block_.columns;
     std::vector<double> r(size_t(k * k));
-    logs_.resize(size_t(block.batch * k)), log_dets_.resize(size_t(block.batch));
-    for (int64_t i = 0; i < block.batch; ++i) {
-      if (counts && k == block.size) log_dets_[size_t(i)] += log_abs_det(block, i);
-      block.orthonormalise(i, r.data());
+    logs_.resize(size_t(block_.batch * k)), log_dets_.resize(size_t(block_.batch));
+    for (int64_t i = 0; i < block_.batch; ++i) {
+      if (counts && k == block_.size) log_dets_[size_t(i)] += log_abs_det(block_, i);
+      block_.orthonormalise(i, r.data());
       for (int64_t c = 0; counts && c < k; ++c) logs_[size_t(i * k + c)] += std::log(r[size_t(c * k + c)]);
     }
   }
-  int64_t qr_every_, since_ = 0;
+
+  const LyapunovOptions& options_;
+  LyapunovSums sums_;
+  Block block_;
+  int64_t since_ = 0;
   std::vector<double> logs_, log_dets_;
 };
 
@@ -93,11 +118,6 @@ void check(const LyapunovOptions& o, int64_t n) {
   if (o.points < 1) refuse("points", o.points, "at least 1 is needed");
   if (o.exponents < 0 || o.exponents > n)
     refuse("exponents", o.exponents, "of a state of " + std::to_string(n) + " numbers");
-}
-
-// The state (trajectories, n) in `copies` copies, one below the other.
-Tensor copies_of(const Tensor& h, int64_t copies) {
-  return h.unsqueeze(0).expand({copies, h.size(0), h.size(1)}).reshape({copies * h.size(0), h.size(1)});
 }
 
 // One step of a module on the states of its layers, side by side.
@@ -200,15 +220,32 @@ LyapunovSums::LyapunovSums(const LyapunovOptions& options, int64_t exponents, in
   for (int64_t p = 1; p <= points; ++p) ends_.push_back(options.steps * p / points);
 }
 
-void LyapunovSums::add(int64_t, std::span<const double> logs, std::span<const double> log_dets) {
+void LyapunovSums::add(std::span<const double> logs, std::span<const double> log_dets) {
   logs_.emplace_back(logs.begin(), logs.end());
   log_dets_.push_back(std::accumulate(log_dets.begin(), log_dets.end(), 0.0));
+}
+
+std::vector<double> LyapunovSums::standard_errors(std::span<const double> exponents) const {
+  const size_t k = size_t(exponents_), n = size_t(trajectories_);
+  const double count = double(logs_.size());
+  std::vector<double> errors(k, NAN);
+  for (size_t c = 0; c < k && count > 1; ++c) {
+    double squares = 0;
+    for (size_t s = 0; s < logs_.size(); ++s) {
+      const double time = double(ends_[s] - (s ? ends_[s - 1] : 0)) * unit_;
+      double rate = 0;
+      for (size_t i = 0; i < n; ++i) rate += logs_[s][i * k + c] / time / double(n);
+      squares += (rate - exponents[c]) * (rate - exponents[c]);
+    }
+    errors[c] = std::sqrt(squares / (count - 1) / count);
+  }
+  return errors;
 }
 
 Lyapunov LyapunovSums::result() const {
   Lyapunov result;
   const size_t k = size_t(exponents_), n = size_t(trajectories_);
-  std::vector<double> sums(n * k, 0.0), mean(k), spread(k, 0.0);
+  std::vector<double> sums(n * k, 0.0);
   for (size_t s = 0; s < logs_.size(); ++s) {
     for (size_t i = 0; i < n * k; ++i) sums[i] += logs_[s][i];
     Lyapunov::Point point{double(ends_[s]) * unit_, std::vector<double>(k, 0.0)};
@@ -217,21 +254,10 @@ Lyapunov LyapunovSums::result() const {
   }
   result.time = result.curve.back().time;
   result.exponents = result.curve.back().exponents;
+  result.standard_errors = standard_errors(result.exponents);
   for (size_t i = 0; i < n; ++i) {
     result.trajectories.emplace_back(k);
     for (size_t c = 0; c < k; ++c) result.trajectories[i][c] = sums[i * k + c] / result.time;
-  }
-  result.standard_errors.assign(k, std::numeric_limits<double>::quiet_NaN());
-  const double count = double(logs_.size());
-  for (size_t c = 0; c < k && count > 1; ++c) {
-    double squares = 0;
-    for (size_t s = 0; s < logs_.size(); ++s) {
-      const double time = double(ends_[s] - (s ? ends_[s - 1] : 0)) * unit_;
-      double rate = 0;
-      for (size_t i = 0; i < n; ++i) rate += logs_[s][i * k + c] / time / double(n);
-      squares += (rate - result.exponents[c]) * (rate - result.exponents[c]);
-    }
-    result.standard_errors[c] = std::sqrt(squares / (count - 1) / count);
   }
   result.complete = complete_;
   result.dimension = kaplan_yorke(result.exponents, complete_);
@@ -261,59 +287,21 @@ Lyapunov lyapunov(TensorStep step, const Tensor& h0, const LyapunovOptions& opti
     throw Error("lyapunov: a state of shape " + to_string(h0.shape()) + " and " + to_string(h0.dtype()) +
                 ", not (n) or (trajectories, n) of floating numbers");
   Tensor state = kernel::clone(h0.dim() == 1 ? h0.unsqueeze(0).detach() : h0.detach());
-  const int64_t count = state.size(0), n = state.size(1);
-  check(options, n);
-  const int64_t k = options.exponents ? options.exponents : n;
-  Tangents tangents(options, k, count, n);
-  const Shape rows{k * count, n};
-
-  // J_t Q or J_t^T Q at a state; returns the next state.
-  const auto product = [&](const Tensor& from, int64_t t) {
-    const Recording on(true);
-    const Tensor h = copies_of(from, k).detach().requires_grad_();
-    const Tensor y = step(h, t);
-    if (y.shape() != rows || y.dtype() != h.dtype())
-      throw Error("lyapunov: step " + std::to_string(t) + " made " + to_string(y.shape()) + " and " +
-                  to_string(y.dtype()) + " of states of " + to_string(rows) + " and " + to_string(h.dtype()));
-    const Tensor q = from_rows(tangents.block.numbers.data(), rows, h.dtype(), -1);
-    to_rows(options.reverse ? vjp(y, h, q) : jvp(y, h, q), -1, tangents.block.numbers.data());
-    return kernel::clone(y.detach().slice(0, 0, count));  // the copies of one state stay the same
-  };
-  const auto segments = [&](auto one) {
-    int64_t t = 0;
-    for (int64_t s = 0; s < tangents.sums.segments(); ++s) {
-      for (; t < tangents.sums.end(s); ++t) {
-        one(t);
-        tangents.stepped(true, t + 1 == tangents.sums.end(s));
-      }
-      tangents.end_segment(s);
-    }
-  };
-  if (!options.reverse) {
-    for (int64_t t = 0; t < options.transient; ++t) {
-      state = product(state, t);
-      tangents.stepped(false, t + 1 == options.transient);
-    }
-    segments([&](int64_t t) { state = product(state, options.transient + t); });
-    return tangents.sums.result();
-  }
+  const int64_t n = state.size(1);
+  Tangents tangents(options, options.exponents ? options.exponents : n, state.size(0), n);
+  if (!options.reverse) return tangents.run([&](int64_t t) { state = tangents.carry(step, state, t); });
   // There without tangents, and back with them: their transient is at the far end.
-  const int64_t all = 2 * options.transient + options.steps;
   std::vector<Tensor> states;
-  for (int64_t t = 0; t < all; ++t) {
+  for (int64_t t = 0; t < 2 * options.transient + options.steps; ++t) {
     const NoGrad off;
     states.push_back(state);
     state = kernel::clone(step(state, t));
   }
-  for (int64_t t = all; t-- > options.transient + options.steps;) {
-    product(states[size_t(t)], t);
-    tangents.stepped(false, t == options.transient + options.steps);
-  }
-  segments([&](int64_t t) {
-    const int64_t at = options.transient + options.steps - 1 - t;
-    product(states[size_t(at)], at);
+  return tangents.run([&](int64_t) {
+    state = std::move(states.back());
+    states.pop_back();
+    tangents.carry(step, state, int64_t(states.size()));
   });
-  return tangents.sums.result();
 }
 
 Lyapunov lyapunov(const nn::RNN& rnn, const Tensor& inputs, const LyapunovOptions& options) {

@@ -82,11 +82,13 @@ class LyapunovSums {
   LyapunovSums(const LyapunovOptions& options, int64_t exponents, int64_t dimension, int64_t trajectories, double unit);
   int64_t segments() const { return int64_t(ends_.size()); }
   int64_t end(int64_t segment) const { return ends_[size_t(segment)]; }  // steps until the end of it
-  // The sums within a segment: (trajectories, exponents), and of log |det|, (trajectories).
-  void add(int64_t segment, std::span<const double> logs, std::span<const double> log_dets);
+  // The sums within the next segment: (trajectories, exponents), and of log |det|, (trajectories).
+  void add(std::span<const double> logs, std::span<const double> log_dets);
   Lyapunov result() const;
 
  private:
+  std::vector<double> standard_errors(std::span<const double> exponents) const;
+
   int64_t exponents_, trajectories_;
   bool complete_;
   double unit_;
@@ -177,7 +179,7 @@ Lyapunov lyapunov_of(Advance advance, std::array<double, N> x, const LyapunovOpt
     run(sums.end(segment) - (segment ? sums.end(segment - 1) : 0), true);
     if (since) decompose(true), since = 0;
     take_logs();
-    sums.add(segment, std::span(logs.data(), k), std::span(&log_det, 1));
+    sums.add(std::span(logs.data(), k), std::span(&log_det, 1));
     clear();
   }
   return sums.result();
