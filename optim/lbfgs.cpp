@@ -36,6 +36,71 @@ double least_of_cubic(const Point* a, const Point* b, double low, double high) {
   return std::isfinite(at) ? std::clamp(at, low, high) : (low + high) / 2;
 }
 
+// Looks for a length with sufficient decrease and a slope flat enough (the strong Wolfe conditions).
+template <class Point, class Evaluate>
+class LineSearch {
+ public:
+  // at(length) is the point there. An element of the move changes by `reach` as the length does by 1; less than
+  // `least_change` is none.
+  LineSearch(const Point& from, Evaluate at, double reach, double least_change)
+      : from_(from), at_(at), reach_(reach), least_change_(least_change) {}
+
+  Point run(double length) {  // growing until the two last points enclose one
+    Point before = from_, now = at_(length);
+    for (; tries_ < most; ++tries_) {
+      const bool falls = !too_high(now) && !(tries_ > 1 && now.loss >= before.loss);
+      if (falls && is_flat(now)) return now;
+      if (!falls || now.slope >= 0) return close_in(std::move(before), std::move(now));
+      const double least = now.length + 0.01 * (now.length - before.length);
+      const double next = least_of_cubic(&before, &now, least, now.length * 10);
+      before = std::move(now);
+      now = at_(next);
+    }
+    return close_in(from_, std::move(now));
+  }
+
+ private:
+  static constexpr double c1 = 1e-4, c2 = 0.9;
+  static constexpr int most = 25;
+  bool too_high(const Point& p) const { return !(p.loss <= from_.loss + c1 * p.length * from_.slope); }
+  bool is_flat(const Point& p) const { return std::abs(p.slope) <= -c2 * from_.slope; }
+
+  Point close_in(Point low, Point high) {  // low has the lesser loss
+    if (!(low.loss <= high.loss)) std::swap(low, high);
+    for (; tries_ < most; ++tries_) {
+      if (std::abs(high.length - low.length) * reach_ < least_change_) break;
+      Point p = at_(length_between(low, high));
+      if (too_high(p) || p.loss >= low.loss) {
+        high = std::move(p);
+        if (high.loss < low.loss) std::swap(low, high);
+        continue;
+      }
+      if (is_flat(p)) return p;
+      if (p.slope * (high.length - low.length) >= 0) high = std::move(low);
+      low = std::move(p);
+    }
+    return low;
+  }
+  // Where the cubic is least, but twice near an end: a tenth of the width away from it.
+  double length_between(const Point& low, const Point& high) {
+    const auto [left, right] = std::minmax({low.length, high.length});
+    const double next = least_of_cubic(&low, &high, left, right), tenth = 0.1 * (right - left);
+    const bool near_end = std::min(right - next, next - left) < tenth;
+    if (near_end && (stuck_ || next >= right || next <= left)) {
+      stuck_ = false;
+      return std::abs(next - right) < std::abs(next - left) ? right - tenth : left + tenth;
+    }
+    stuck_ = near_end;
+    return next;
+  }
+
+  const Point& from_;
+  Evaluate at_;
+  double reach_, least_change_;
+  int tries_ = 0;
+  bool stuck_ = false;
+};
+
 }  // namespace
 
 void LBFGS::update(Parameter&, const Tensor&, double) {
@@ -85,60 +150,6 @@ void LBFGS::set_direction(const Vector& gradient) {
     add_scaled(alpha[i] - dot(changes_[i], d) / dot(changes_[i], moves_[i]), moves_[i], d);
 }
 
-// A length with sufficient decrease and a slope flat enough (the strong Wolfe conditions): first growing until the two
-// last points enclose one, then closing in on it.
-template <class Evaluate>
-LBFGS::Point LBFGS::search(const Point& from, double length, Evaluate at) const {
-  constexpr double c1 = 1e-4, c2 = 0.9;
-  constexpr int most = 25;
-  const auto too_high = [&](const Point& p) { return !(p.loss <= from.loss + c1 * p.length * from.slope); };
-  const auto is_flat = [&](const Point& p) { return std::abs(p.slope) <= -c2 * from.slope; };
-
-  Point before = from, now = at(length);
-  int tries = 0;
-  for (;; ++tries) {
-    if (tries == most) {
-      before = from;
-      break;
-    }
-    if (too_high(now) || (tries > 1 && now.loss >= before.loss)) break;
-    if (is_flat(now)) return now;
-    if (now.slope >= 0) break;
-    const double next =
-        least_of_cubic(&before, &now, now.length + 0.01 * (now.length - before.length), now.length * 10);
-    before = std::move(now);
-    now = at(next);
-  }
-
-  Point low = std::move(before), high = std::move(now);  // low has the lesser loss
-  if (!(low.loss <= high.loss)) std::swap(low, high);
-  const double reach = largest(direction_);
-  for (bool stuck = false; tries < most; ++tries) {
-    if (std::abs(high.length - low.length) * reach < groups[0].change_tol) break;
-    const auto [left, right] = std::minmax({low.length, high.length});
-    double next = least_of_cubic(&low, &high, left, right);
-    // Twice near an end: a tenth of the width away from it.
-    const double tenth = 0.1 * (right - left);
-    const bool near_end = std::min(right - next, next - left) < tenth;
-    if (near_end && (stuck || next >= right || next <= left)) {
-      next = std::abs(next - right) < std::abs(next - left) ? right - tenth : left + tenth;
-      stuck = false;
-    } else {
-      stuck = near_end;
-    }
-    Point p = at(next);
-    if (too_high(p) || p.loss >= low.loss) {
-      high = std::move(p);
-      if (high.loss < low.loss) std::swap(low, high);
-      continue;
-    }
-    if (is_flat(p)) return p;
-    if (p.slope * (high.length - low.length) >= 0) high = std::move(low);
-    low = std::move(p);
-  }
-  return low;
-}
-
 void LBFGS::tell_observer(const Vector& before, const Vector& gradient) const {
   if (!norms_are_wanted()) return;
   const Vector after = numbers(false);
@@ -156,10 +167,38 @@ void LBFGS::tell_observer(const Vector& before, const Vector& gradient) const {
   tell_norms(norms);
 }
 
+// The direction from here, its slope, and the length to try first.
+void LBFGS::begin_iteration(Point& now) {
+  if (iterations_++ == 0) {
+    curvature_ = 1;
+  } else {
+    Vector move(now.gradient.size()), change = now.gradient;
+    add_scaled(length_, direction_, move);
+    add_scaled(-1, gradient_, change);
+    remember(std::move(move), std::move(change));
+  }
+  set_direction(now.gradient);
+  now.length = 0, now.slope = dot(now.gradient, direction_);
+  gradient_ = now.gradient, loss_ = now.loss, length_ = groups[0].lr;
+  double sum = 0;
+  for (const double g : now.gradient) sum += std::abs(g);
+  if (iterations_ == 1) length_ *= std::min(1.0, 1 / sum);
+}
+
+void LBFGS::go_to(const Vector& x, double length) const {
+  size_t i = 0;
+  for (const Parameter& p : parameters_) {
+    visit_floating("step", p.w.dtype(), [&]<class T>(T) {
+      T* w = p.w.data<T>();
+      for (int64_t k = 0; k < p.w.numel(); ++k, ++i) w[k] = T(x[i] + length * direction_[i]);
+    });
+    p.w.storage().changed("step");
+  }
+}
+
 double LBFGS::step(FunctionRef<Tensor()> loss) {
   if (groups.size() != 1) throw Error("LBFGS: one group of parameters, got " + std::to_string(groups.size()));
   const LBFGSOptions& o = groups[0];
-  Vector x = numbers(false);
   int64_t evaluations = 0;
   const auto evaluate = [&] {
     zero_grad();
@@ -167,53 +206,32 @@ double LBFGS::step(FunctionRef<Tensor()> loss) {
     const double value = loss().item();
     return Point{0, value, 0, numbers(true)};
   };
-  const auto go_to = [&](double length) {
-    size_t i = 0;
-    for (const Parameter& p : parameters_) {
-      visit_floating("step", p.w.dtype(), [&]<class T>(T) {
-        T* w = p.w.data<T>();
-        for (int64_t k = 0; k < p.w.numel(); ++k, ++i) w[k] = T(x[i] + length * direction_[i]);
-      });
-      p.w.storage().changed("step");
-    }
+  const Vector before = numbers(false);
+  const Point first = evaluate();
+  if (!std::isfinite(first.loss)) throw Error("LBFGS: the loss is not finite: " + std::to_string(first.loss));
+  if (!std::isfinite(largest(first.gradient))) throw Error("LBFGS: the gradient is not finite");
+  Vector x = before;
+  Point now = first;
+  const auto evaluate_at = [&](double length) {
+    go_to(x, length);
+    Point p = evaluate();
+    p.length = length, p.slope = dot(p.gradient, direction_);
+    return p;
   };
-
-  Point now = evaluate();
-  const double first = now.loss;
-  if (!std::isfinite(first)) throw Error("LBFGS: the loss is not finite: " + std::to_string(first));
-  if (!std::isfinite(largest(now.gradient))) throw Error("LBFGS: the gradient is not finite");
-  const Vector before = x, first_gradient = now.gradient;
   for (int64_t k = 0; k < o.iterations && largest(now.gradient) > o.gradient_tol; ++k) {
-    if (iterations_++ == 0) {
-      curvature_ = 1;
-    } else {
-      Vector move(x.size()), change = now.gradient;
-      add_scaled(length_, direction_, move);
-      add_scaled(-1, gradient_, change);
-      remember(std::move(move), std::move(change));
-    }
-    set_direction(now.gradient);
-    now.length = 0, now.slope = dot(now.gradient, direction_);
-    gradient_ = now.gradient, loss_ = now.loss;
-    double sum = 0;
-    for (const double g : now.gradient) sum += std::abs(g);
-    length_ = iterations_ == 1 ? std::min(1.0, 1 / sum) * o.lr : o.lr;
+    begin_iteration(now);
     if (now.slope > -o.change_tol) break;
-    now = search(now, length_, [&](double length) {
-      go_to(length);
-      Point p = evaluate();
-      p.length = length, p.slope = dot(p.gradient, direction_);
-      return p;
-    });
+    const double reach = largest(direction_);
+    now = LineSearch(now, evaluate_at, reach, o.change_tol).run(length_);
     length_ = now.length;
-    go_to(length_);
+    go_to(x, length_);
     add_scaled(length_, direction_, x);
-    if (evaluations >= o.evaluations || largest(direction_) * std::abs(length_) <= o.change_tol ||
+    if (evaluations >= o.evaluations || reach * std::abs(length_) <= o.change_tol ||
         std::abs(now.loss - loss_) < o.change_tol)
       break;
   }
-  tell_observer(before, first_gradient);
-  return first;
+  tell_observer(before, first.gradient);
+  return first.loss;
 }
 
 State LBFGS::state() const {

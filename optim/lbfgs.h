@@ -47,8 +47,8 @@ class LBFGS : public Grouped<LBFGSOptions> {
   Vector numbers(bool of_gradients) const;
   void remember(Vector move, Vector change);
   void set_direction(const Vector& gradient);
-  template <class Evaluate>
-  Point search(const Point& from, double length, Evaluate at) const;
+  void begin_iteration(Point& now);
+  void go_to(const Vector& x, double length) const;  // the parameters become x + length direction
   void tell_observer(const Vector& before, const Vector& gradient) const;
 
   std::vector<Vector> moves_, changes_;  // s and y, the oldest first
