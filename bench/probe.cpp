@@ -75,7 +75,11 @@ struct Deep {
   }
   template <class Backward>
   void step(Backward backward) {
-    const Tensor loss = nn::cross_entropy(net(x), labels);
+    train(net(x), backward);
+  }
+  template <class Backward>
+  void train(const Tensor& logits, Backward backward) {
+    const Tensor loss = nn::cross_entropy(logits, labels);
     opt.zero_grad();
     backward(loss);
     opt.step({.clip_norm = 1});
@@ -88,53 +92,82 @@ double median(std::vector<double> list) {
   return *middle;
 }
 
-// Steps of one net in one run, every `period`-th with something to measure: the median time of such a step, beside it
-// that of the others (`alone_us`) and how much longer training takes (`percent`). With a period of 1 every other step
-// is one of a second net that has no recorder.
-void recorded_steps(benchmark::State& state, Deep deep, int64_t period, probe::RecorderOptions options) {
-  options.out = (std::filesystem::temp_directory_path() / "fathom_bench_probe").string();
-  options.sites.assign(1, '*');
-  probe::Recorder recorder(deep.net, options);
-  std::optional<Deep> unrecorded;
-  if (period == 1) unrecorded.emplace(deep.width, deep.batch, deep.depth);
-  const auto seconds = [](auto step) {
+// One step with something to measure, then `others` without, and again: the median time of the first, beside it that of
+// the others (`alone_us`) and how much longer training takes (`percent`; with one other, as if each step had it).
+template <class With, class Without>
+void in_turn(benchmark::State& state, int64_t others, With with, Without without) {
+  const auto seconds = [](auto& step) {
     const auto begin = std::chrono::steady_clock::now();
     step();
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
-  const auto recorded = [&] { deep.step([&](const Tensor& loss) { recorder.backward(loss); }); };
-  std::vector<double> with, without;
+  std::vector<double> long_ones, short_ones;
   const auto round = [&] {
-    with.push_back(seconds(recorded));
-    for (int64_t i = 1; i < period; ++i) without.push_back(seconds(recorded));
-    if (unrecorded) without.push_back(seconds([&] { unrecorded->step([](const Tensor& loss) { loss.backward(); }); }));
-    return with.back();
+    long_ones.push_back(seconds(with));
+    for (int64_t i = 0; i < others; ++i) short_ones.push_back(seconds(without));
+    return long_ones.back();
   };
   for (int i = 0; i < 3; ++i) round();  // the first power iteration starts from nothing
-  with.clear(), without.clear();
+  long_ones.clear(), short_ones.clear();
   for (auto _ : state) state.SetIterationTime(round());
-  const double alone = median(without), extra = median(with) - alone;
+  const double alone = median(short_ones), extra = median(long_ones) - alone;
   state.counters["alone_us"] = 1e6 * alone;
-  state.counters["percent"] = 100 * extra / alone / double(period <= 2 ? 1 : period);
+  state.counters["percent"] = 100 * extra / alone / double(others == 1 ? 1 : others + 1);
+}
+
+// Every `period`-th step has something due; with a period of 1 the others are those of a second net, without a
+// recorder.
+void recorded_steps(benchmark::State& state, Deep deep, int64_t period, probe::RecorderOptions options) {
+  options.out = (std::filesystem::temp_directory_path() / "fathom_bench_probe").string();
+  options.sites.assign(1, '*');
+  probe::Recorder recorder(deep.net, options);
+  const auto recorded = [&] { deep.step([&](const Tensor& loss) { recorder.backward(loss); }); };
+  if (period > 1) return in_turn(state, period - 1, recorded, recorded);
+  Deep unrecorded{deep.width, deep.batch, deep.depth};
+  in_turn(state, 1, recorded, [&] { unrecorded.step([](const Tensor& loss) { loss.backward(); }); });
+}
+
+// sigma_max of each layer by one warm power step, over the tape of the training step, and nothing else.
+void power_steps(benchmark::State& state, Deep deep, int64_t period, int64_t samples) {
+  std::vector<Tensor> directions(deep.net.size());
+  const auto measured = [&] {
+    std::vector<Tensor> xs{deep.x.detach().requires_grad_()};
+    for (size_t l = 0; l < deep.net.size(); ++l) xs.push_back(deep.net[l](xs.back()));
+    for (size_t l = 0; l < deep.net.size(); ++l) {
+      const probe::Jacobian layer(xs[l + 1], xs[l], {.samples = probe::Samples::independent, .leading = samples});
+      directions[l] =
+          layer
+              .sigma_max({.iterations = 1, .start = directions[l], .method = probe::SigmaMethod::power, .upper = false})
+              .direction;
+    }
+    deep.train(xs.back(), [](const Tensor& loss) { loss.backward(); });
+  };
+  in_turn(state, period - 1, measured, [&] { deep.step([](const Tensor& loss) { loss.backward(); }); });
 }
 
 void add_recorder_cases(const std::string& net, int64_t width, int64_t batch, int64_t depth) {
-  const auto add = [&](const std::string& name, int64_t period, const probe::RecorderOptions& options) {
+  const auto add = [&](const std::string& name, auto run) {
     benchmark::RegisterBenchmark((net + name).c_str(),
                                  [=](benchmark::State& state) {
-                                   recorded_steps(state, {width, batch, depth}, period, options);
+                                   run(state, Deep{width, batch, depth});
                                  })
         ->UseManualTime()
         ->Unit(benchmark::kMicrosecond);
   };
-  add("_nothing_due", 1, {.every = 0, .grad_norm = false});
-  add("_norms", 2, {.every = 0, .gains_every = 2, .parameters_every = 2, .grad_norm = false});
+  const auto add_recorded = [&](const std::string& name, int64_t period, const probe::RecorderOptions& options) {
+    add(name, [=](benchmark::State& state, Deep deep) { recorded_steps(state, std::move(deep), period, options); });
+  };
+  add_recorded("_nothing_due", 1, {.every = 0, .grad_norm = false});
+  add_recorded("_norms", 2, {.every = 0, .gains_every = 2, .parameters_every = 2, .grad_norm = false});
   for (int64_t samples : {batch, int64_t{8}})
     for (int64_t period : {2, 10}) {
-      std::string name = "_sigma_max_of_";
+      std::string name = "_of_";
       name += std::to_string(samples);
       if (period == 10) name += "_every_10";
-      add(name, period, {.every = period, .samples = samples, .frobenius = false, .grad_norm = false});
+      add("_sigma_max" + name,
+          [=](benchmark::State& state, Deep deep) { power_steps(state, std::move(deep), period, samples); });
+      add_recorded("_recorded" + name, period,
+                   {.every = period, .samples = samples, .frobenius = false, .grad_norm = false});
     }
 }
 
