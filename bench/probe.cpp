@@ -135,12 +135,13 @@ void power_steps(benchmark::State& state, Deep deep, int64_t period, int64_t sam
     for (size_t l = 0; l < deep.net.size(); ++l) xs.push_back(deep.net[l](xs.back()));
     for (size_t l = 0; l < deep.net.size(); ++l) {
       const probe::Jacobian layer(xs[l + 1], xs[l], {.samples = probe::Samples::independent, .leading = samples});
-      directions[l] =
-          layer
-              .sigma_max({.iterations = 1, .start = directions[l], .method = probe::SigmaMethod::power, .upper = false})
-              .direction;
+      probe::SigmaOptions how{.iterations = 1, .method = probe::SigmaMethod::power, .upper = false};
+      how.start = directions[l], how.unit_start = directions[l].defined();
+      directions[l] = layer.sigma_max(how).direction;
     }
-    deep.train(xs.back(), [](const Tensor& loss) { loss.backward(); });
+    const Tensor logits = xs.back();
+    xs.clear();
+    deep.train(logits, [](const Tensor& loss) { loss.backward(); });
   };
   in_turn(state, period - 1, measured, [&] { deep.step([](const Tensor& loss) { loss.backward(); }); });
 }

@@ -43,6 +43,7 @@ struct SigmaOptions {
   double tolerance = 1e-4;  // done when each sample's error, estimated from its residual r, is at most this part of its
                             // sigma: by r for power; by min(r, r^2 / gap), the gap to the second value, for lanczos
   Tensor start = {};        // directions of x's shape; undefined: random. A `direction` from before is a warm start
+  bool unit_start = false;  // each sample's part of it is of norm 1, as that of a `direction` is: not looked at again
   SigmaMethod method = SigmaMethod::chosen;
   bool upper = true;                // find an upper bound
   double chance = chance_of_error;  // that it does not hold, at most

@@ -38,6 +38,7 @@ struct Layout {
   // Each sample's sum of f(i)(x, y): see kernel::sum_of.
   template <class T, class F>
   void sums(const T* x, const T* y, double* to, F f) const {
+    if (outer == 1) return kernel::sums_of_rows(x, y, batch, inner, f, to);
     for (int64_t i = 0; i < batch; ++i) {
       double sum = 0;
       pieces(i, [&, of_sample = f(i)](int64_t first, int64_t n) {

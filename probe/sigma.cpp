@@ -68,7 +68,7 @@ Tensor Jacobian::start_of(const SigmaOptions& options, double& part) const {
     if (v.is_same(options.start)) v = kernel::clone(v);
     make_directions(v, axis_, std::move(norms), rng_);
   };
-  normalise();
+  if (!options.unit_start) normalise();
   part = 0;
   if (!noisy) return v;
   const Tensor random = draw_all();

@@ -106,6 +106,7 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   Sigma sigmas = jacobian.sigma_max({.iterations = warm ? options.power_steps : options.cold_steps,
                                      .tolerance = 1e-3,
                                      .start = warm ? std::move(direction) : Tensor(),
+                                     .unit_start = warm,
                                      .method = warm ? SigmaMethod::power : SigmaMethod::chosen,
                                      .upper = detailed});
   direction = std::move(sigmas.direction);

@@ -19,22 +19,43 @@ Lane<T> load(const T* x) {
 }
 
 template <class T>
-T sum_lanes(Lane<T> lane) {
+using Quarter [[gnu::vector_size(16)]] = T;
+template <class T>
+Quarter<T> sum_quarters(Lane<T> lane) {
   using Half [[gnu::vector_size(32)]] = T;
-  using Quarter [[gnu::vector_size(16)]] = T;
   Half halves[2];
   std::memcpy(halves, &lane, sizeof(lane));
   halves[0] += halves[1];
-  Quarter quarters[2];
+  Quarter<T> quarters[2];
   std::memcpy(quarters, halves, sizeof(quarters));
-  const Quarter q = quarters[0] + quarters[1];
+  return quarters[0] + quarters[1];
+}
+template <class T>
+T sum_lanes(Lane<T> lane) {
+  const Quarter<T> q = sum_quarters<T>(lane);
   if constexpr (sizeof(T) == 4) return (q[0] + q[2]) + (q[1] + q[3]);
   else return q[0] + q[1];
 }
+// Four at once.
+template <class T>
+void sum_lanes(const Lane<T> (&lanes)[4], T (&sums)[4]) {
+  Quarter<T> q[4];
+  for (int r = 0; r < 4; ++r) q[r] = sum_quarters<T>(lanes[r]);
+  if constexpr (sizeof(T) == 4) {
+    const auto in_pairs = [](Quarter<T> a, Quarter<T> b) {
+      return __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
+    };
+    const Quarter<T> a = in_pairs(q[0], q[1]), b = in_pairs(q[2], q[3]);
+    const Quarter<T> all = __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
+    std::memcpy(sums, &all, sizeof(all));
+  } else {
+    for (int r = 0; r < 4; ++r) sums[r] = q[r][0] + q[r][1];
+  }
+}
 
-// The sum of f(x[i], y[i]) over i < n, added in T.
+// The sums of f(x[i], y[i]) by position, over the whole lanes of n.
 template <class T, class F>
-T sum_block(const T* x, const T* y, int64_t n, F f) {
+Lane<T> sum_into_lanes(const T* x, const T* y, int64_t n, F f) {
   constexpr int64_t w = 64 / sizeof(T);
   Lane<T> s0{}, s1{}, s2{}, s3{};
   int64_t i = 0;
@@ -45,8 +66,15 @@ T sum_block(const T* x, const T* y, int64_t n, F f) {
     s3 += f(load(x + i + 3 * w), load(y + i + 3 * w));
   }
   for (; i + w <= n; i += w) s0 += f(load(x + i), load(y + i));
-  T total = sum_lanes<T>((s0 + s1) + (s2 + s3));
-  for (; i < n; ++i) total += f(x[i], y[i]);
+  return (s0 + s1) + (s2 + s3);
+}
+
+// The sum of f(x[i], y[i]) over i < n, added in T.
+template <class T, class F>
+T sum_block(const T* x, const T* y, int64_t n, F f) {
+  constexpr int64_t w = 64 / sizeof(T);
+  T total = sum_lanes<T>(sum_into_lanes(x, y, n, f));
+  for (int64_t i = n / w * w; i < n; ++i) total += f(x[i], y[i]);
   return total;
 }
 
@@ -63,19 +91,43 @@ double sum_block_widened(const T* x, const T* y, int64_t n, F f) {
   return total;
 }
 
-// The same in T within blocks and in double between them. A block that leaves float's range at either end is added
-// again in double.
+// Whether a sum that was added in T did not leave its range at either end.
+template <class T>
+bool is_usual(T sum) {
+  const T magnitude = std::abs(sum);
+  return sizeof(T) == 8 || (magnitude > T(1e-20) && magnitude <= std::numeric_limits<T>::max());
+}
+
+constexpr int64_t sum_block_size = 4096;
+
+// The same in T within blocks and in double between them. A block that leaves float's range is added again in double.
 template <class T, class F>
 double sum_of(const T* x, const T* y, int64_t n, F f) {
-  constexpr int64_t block = 4096;
   double total = 0;
-  for (int64_t begin = 0; begin < n; begin += block) {
-    const int64_t end = std::min(begin + block, n);
-    const T s = sum_block(x + begin, y + begin, end - begin, f), magnitude = std::abs(s);
-    if (sizeof(T) == 8 || (magnitude > T(1e-20) && magnitude <= std::numeric_limits<T>::max())) total += double(s);
-    else total += sum_block_widened(x + begin, y + begin, end - begin, f);
+  for (int64_t begin = 0; begin < n; begin += sum_block_size) {
+    const int64_t size = std::min(sum_block_size, n - begin);
+    const T s = sum_block(x + begin, y + begin, size, f);
+    total += is_usual(s) ? double(s) : sum_block_widened(x + begin, y + begin, size, f);
   }
   return total;
+}
+
+// sums (rows) = sum_of each row of x and y (rows, n) with f(row): the same numbers, but short rows go four at a time.
+template <class T, class F>
+void sums_of_rows(const T* x, const T* y, int64_t rows, int64_t n, F f, double* sums) {
+  constexpr int64_t w = 64 / sizeof(T);
+  int64_t i = 0;
+  if (n % w == 0 && n <= sum_block_size)
+    for (; i + 4 <= rows; i += 4) {
+      Lane<T> lanes[4];
+      for (int64_t r = 0; r < 4; ++r) lanes[r] = sum_into_lanes(x + (i + r) * n, y + (i + r) * n, n, f(i + r));
+      T four[4];
+      sum_lanes<T>(lanes, four);
+      for (int64_t r = 0; r < 4; ++r)
+        sums[i + r] =
+            is_usual(four[r]) ? double(four[r]) : sum_block_widened(x + (i + r) * n, y + (i + r) * n, n, f(i + r));
+    }
+  for (; i < rows; ++i) sums[i] = sum_of(x + i * n, y + i * n, n, f(i));
 }
 
 template <class T>

@@ -111,6 +111,9 @@ TEST_CASE("Jacobian: power iteration finds each sample's largest singular value"
   // Warm: one step from where the long one ended.
   const auto warm = j.sigma_max({.iterations = 1, .start = found.direction, .noise = 0});
   CHECK(warm.iterations == 1);
+  const auto trusted = j.sigma_max({.iterations = 1, .start = found.direction, .unit_start = true, .noise = 0});
+  CHECK(trusted.sigma.to_vector() == warm.sigma.to_vector());
+  CHECK(trusted.residual.to_vector() == warm.residual.to_vector());
   check_close(warm.sigma, exact, 1e-10);
   for (double r : warm.residual.to_vector()) CHECK(r < 1e-4);
 }

@@ -211,6 +211,21 @@ TEST_CASE("sums: beyond the range of float, and NaN") {
   CHECK(kernel::sum_of_squares(x.data(), 5000) == INFINITY);
 }
 
+TEST_CASE_TEMPLATE("sums_of_rows: the sum of each row, bit for bit, also of rows that leave the range", T, float,
+                   double) {
+  for (int64_t rows : {0, 1, 4, 7, 32})
+    for (int64_t n : {0, 5, 16, 64, 80, 512, 4112}) {
+      std::vector<T> x(size_t(rows * n)), y(x.size());
+      for (size_t i = 0; i < x.size(); ++i) x[i] = T(std::sin(double(i))), y[i] = T(std::cos(3 * double(i)));
+      for (int64_t i = 0; i < n && rows > 5; ++i) x[size_t(2 * n + i)] *= T(1e30), y[size_t(5 * n + i)] *= T(1e-30);
+      const auto of_row = [](int64_t row) { return [=](auto a, auto b) { return (a - T(row) * b) * a; }; };
+      std::vector<double> sums(size_t(rows), -1.0);
+      kernel::sums_of_rows(x.data(), y.data(), rows, n, of_row, sums.data());
+      for (int64_t r = 0; r < rows; ++r)
+        CHECK(sums[size_t(r)] == kernel::sum_of(x.data() + r * n, y.data() + r * n, n, of_row(r)));
+    }
+}
+
 TEST_CASE_TEMPLATE("sum_rows and add_row", T, float, double) {
   for (int64_t rows : {0, 1, 4, 7})
     for (int64_t columns : {0, 1, 5, 1030}) {
