@@ -2,6 +2,7 @@
 #pragma once
 #include <concepts>
 #include <optional>
+#include <span>
 #include <type_traits>
 
 #include "fathom/tensor/random.h"

@@ -13,6 +13,8 @@
 //     return pointwise("tanh", x, [](auto x) { return tanh(x); }, [](Unused, auto y) { return 1 - y * y; });
 //   }
 #pragma once
+#include <span>
+
 #include "fathom/autograd/ops/arithmetic.h"
 #include "fathom/autograd/ops/compare.h"
 #include "fathom/autograd/ops/pointwise.h"

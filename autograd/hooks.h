@@ -1,8 +1,17 @@
 // Hooks on a tensor's gradient.
 #pragma once
-#include "fathom/autograd/node.h"
+#include <type_traits>
+
+#include "fathom/tensor/tensor.h"
 
 namespace fathom {
+
+struct Node;
+struct Hook : pool::Pooled {
+  virtual ~Hook() = default;
+  virtual Tensor operator()(const Tensor& g) = 0;  // an undefined result leaves g as it is
+  Owned<Hook> next;
+};
 
 // x's node. Throws Error, naming the op, when x is not on the tape.
 Node& node_on_tape(const char* op, const Tensor& x);

@@ -1,6 +1,6 @@
 // The methods of Tensor that concern its place on the tape.
 #include "fathom/autograd/backward.h"
-#include "fathom/autograd/hooks.h"
+#include "fathom/autograd/node.h"
 
 namespace fathom {
 

@@ -3,11 +3,12 @@
 //   2. Nodes own their inputs, never their outputs. The list owns nothing; a node leaves it when it dies.
 //   3. `flow` belongs to the walk whose number is in `walk`; between walks it is empty.
 #pragma once
-#include "fathom/tensor/tensor.h"
+#include <span>
+
+#include "fathom/autograd/hooks.h"
 
 namespace fathom {
 
-struct Node;
 template <class Signature>
 class FunctionRef;
 
@@ -29,12 +30,6 @@ class Cotangents {
  protected:
   virtual void receive(Node& input, Tensor g) = 0;
   ~Cotangents() = default;
-};
-
-struct Hook : pool::Pooled {
-  virtual ~Hook() = default;
-  virtual Tensor operator()(const Tensor& g) = 0;  // an undefined result leaves g as it is
-  Owned<Hook> next;
 };
 
 // What a user asked to see of a node's cotangent.

@@ -11,6 +11,7 @@
 // checked for in-place changes.
 #pragma once
 #include <array>
+#include <span>
 #include <tuple>
 
 #include "fathom/autograd/node.h"

@@ -1,6 +1,8 @@
 // The part of the tape that leads from xs to y: the Jacobian dy/dxs as a linear operator, read off what was recorded;
 // nothing is executed again.
 #pragma once
+#include <span>
+
 #include "fathom/autograd/walk.h"
 
 namespace fathom {

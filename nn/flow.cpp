@@ -153,18 +153,17 @@ Tensor Permutation::inverse(Tensor y) {
   return index_select(y, -1, sort(index).indices);
 }
 
-void Flow::add(Owned<Invertible> part) { list_.push_back(std::move(part)); }
 Transformed Flow::map(Tensor x) {
   Tensor log_det = no_change(x);
-  for (const auto& part : list_) {
-    Transformed next = part->transform(std::move(x));
+  for (size_t i = 0; i < size(); ++i) {
+    Transformed next = (*this)[i].transform(std::move(x));
     x = std::move(next.y);
     log_det = std::move(log_det) + std::move(next.log_det);
   }
   return {std::move(x), std::move(log_det)};
 }
 Tensor Flow::inverse(Tensor y) {
-  for (auto part = list_.rbegin(); part != list_.rend(); ++part) y = (*part)->inverse(std::move(y));
+  for (size_t i = size(); i-- > 0;) y = (*this)[i].inverse(std::move(y));
   return y;
 }
 Tensor Flow::log_prob(Tensor x) {
@@ -175,9 +174,6 @@ Tensor Flow::log_prob(Tensor x) {
 Tensor Flow::sample(const Shape& shape, Dtype dtype, Rng& rng) {
   const NoGrad off;
   return inverse(randn(shape, {.dtype = dtype}, rng));
-}
-void Flow::fields(Fields& f) {
-  for (size_t i = 0; i < list_.size(); ++i) f(std::to_string(i), list_[i]);
 }
 
 }  // namespace fathom::nn

@@ -1,7 +1,7 @@
 // Normalizing flows: invertible maps f of the last axis, and what they do to volumes. A density of z = f(x) gives one
 // of x: log p(x) = log p(z) + log |det df/dx|.
 #pragma once
-#include "fathom/nn/module.h"
+#include "fathom/nn/containers.h"
 
 namespace fathom::nn {
 
@@ -143,24 +143,22 @@ struct Flow : Invertible {
   }
   template <std::derived_from<Invertible> M>
   void push_back(M part) {
-    add(Owned<Invertible>(new M(std::move(part))));
+    parts_.push_back(std::move(part));
   }
-  size_t size() const { return list_.size(); }
-  Invertible& operator[](size_t i) { return *list_[i]; }
+  size_t size() const { return parts_.size(); }
+  Invertible& operator[](size_t i) { return static_cast<Invertible&>(parts_[i]); }
 
   Tensor inverse(Tensor y) override;
   Tensor log_prob(Tensor x);  // (...) for x (..., n), in nats
   // x = inverse(z) for random z of this shape (..., n). Nothing is recorded.
   Tensor sample(const Shape& shape, Dtype dtype = f32, Rng& rng = default_rng());
-  void fields(Fields& f) override;
+  void fields(Fields& f) override { parts_.fields(f); }
 
  protected:
   Transformed map(Tensor x) override;
 
  private:
-  void add(Owned<Invertible> part);
-
-  std::vector<Owned<Invertible>> list_;
+  Sequential parts_;  // all invertible
 };
 
 }  // namespace fathom::nn

@@ -68,6 +68,12 @@ struct ModuleError final : Error {
 
 }  // namespace
 
+Module::~Module() = default;
+
+Tensor Module::operator()(Tensor x) {
+  return call(std::move(x), [this](Tensor at) { return forward(std::move(at)); });
+}
+
 // Called while e is handled.
 void Module::rethrow_with_path(const Error& e) {
   const auto* inner = dynamic_cast<const ModuleError*>(&e);

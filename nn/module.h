@@ -36,7 +36,7 @@ struct Module {
   Module() = default;
   Module(Module&&) noexcept = default;
   Module& operator=(Module&&) noexcept = default;
-  virtual ~Module() = default;
+  virtual ~Module();
 
   virtual Tensor forward(Tensor x) = 0;
   virtual void fields(Fields&) {}
@@ -44,9 +44,7 @@ struct Module {
   virtual int64_t batch_axis() const { return 0; }
 
   // forward(x), told to this thread's observers. An Error from a module within begins with its path.
-  Tensor operator()(Tensor x) {
-    return call(std::move(x), [this](Tensor at) { return forward(std::move(at)); });
-  }
+  Tensor operator()(Tensor x);
 
   std::vector<Tensor> parameters() const;
   std::vector<NamedTensor> named_parameters() const;

@@ -1,9 +1,8 @@
 #include "fathom/optim/optimizer.h"
 
-#include <algorithm>  // lower_bound
 #include <cmath>
-#include <functional>  // less
 #include <map>
+#include <set>
 
 #include "fathom/autograd/node.h"
 #include "fathom/autograd/recording.h"
@@ -12,7 +11,12 @@
 
 namespace fathom::optim {
 
-Optimizer::Optimizer() = default;
+// A tensor's shape stands at an address of its own.
+struct Optimizer::Known {
+  std::set<const Shape*> shapes;
+};
+
+Optimizer::Optimizer() : known_(new Known) {}
 Optimizer::~Optimizer() = default;
 Optimizer::Optimizer(Optimizer&&) = default;
 Optimizer& Optimizer::operator=(Optimizer&&) = default;
@@ -24,9 +28,7 @@ void Optimizer::add(std::string name, const Tensor& w, size_t group) {
   if (!is_floating(w.dtype())) refuse(std::string("is not floating but ") + to_string(w.dtype()));
   if (const Node* node = node_of(w); node && !node->is_leaf()) refuse("was computed by " + describe(*node));
   if (!w.is_contiguous()) refuse("is not contiguous");
-  const auto at = std::lower_bound(known_.begin(), known_.end(), &w.shape(), std::less<>());
-  if (at != known_.end() && *at == &w.shape()) refuse("is listed twice");
-  known_.insert(at, &w.shape());
+  if (!known_->shapes.insert(&w.shape()).second) refuse("is listed twice");
   parameters_.push_back({std::move(name), w, group, 0, {}, {}, {}});
 }
 void Optimizer::add(const std::vector<Tensor>& parameters, size_t group) {

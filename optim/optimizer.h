@@ -66,7 +66,8 @@ class Optimizer {
   std::vector<Parameter> parameters_;
 
  private:
-  std::vector<const Shape*> known_;  // sorted; a tensor's shape stands at an address of its own
+  struct Known;
+  Owned<Known> known_;  // which tensors the parameters are
 };
 
 // The options of each group may be changed between steps: opt.groups[0].lr = 1e-4.

@@ -1,6 +1,7 @@
 // What products are taken along: layers as linear maps, of a tape or of matrices. Internal to the probes.
 #pragma once
 #include <functional>
+#include <span>
 
 #include "fathom/probe/product.h"
 

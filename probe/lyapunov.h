@@ -11,13 +11,13 @@
 //   3. The sum rule is checked apart: the exponents add up to the mean of log |det J_t|, if all are asked for.
 #pragma once
 #include <iosfwd>
-#include <limits>
 #include <span>
 #include <type_traits>
 #include <vector>
 
 #include "fathom/nn/recurrent.h"
 #include "fathom/probe/dual.h"
+#include "fathom/probe/not_known.h"
 #include "fathom/tensor/parallel.h"  // FunctionRef
 
 namespace fathom::probe {
@@ -41,12 +41,12 @@ struct Lyapunov {
     std::vector<double> exponents;  // up to here
   };
   std::vector<Point> curve;
-  bool complete = false;                                        // all exponents
-  double log_det = std::numeric_limits<double>::quiet_NaN();    // mean log |det J_t|, where complete
-  double sum_error = std::numeric_limits<double>::quiet_NaN();  // |sum of the exponents - log_det|
-  double dimension = std::numeric_limits<double>::quiet_NaN();  // Kaplan & Yorke's; NaN when more exponents are needed
-  double time = 0;                                              // measured: steps, or their time
-  double seconds = 0;                                           // that it took
+  bool complete = false;         // all exponents
+  double log_det = not_known;    // mean log |det J_t|, where complete
+  double sum_error = not_known;  // |sum of the exponents - log_det|
+  double dimension = not_known;  // Kaplan & Yorke's; NaN when more exponents are needed
+  double time = 0;               // measured: steps, or their time
+  double seconds = 0;            // that it took
 };
 std::ostream& operator<<(std::ostream& out, const Lyapunov& lyapunov);
 

@@ -8,6 +8,7 @@
 //   3. The x_l must be a chain: every way from one to the next but one leads through the next. See `chain_break`.
 #pragma once
 #include <iosfwd>
+#include <span>
 #include <string>
 #include <vector>
 

@@ -10,7 +10,6 @@
 //   3. The record is JSON Lines, appended in whole lines, twenty times a second and at an alarm; see flush().
 //   4. Recorder and module may die in either order; both stay on the thread and at the address where they are.
 #pragma once
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "fathom/nn/module.h"
 #include "fathom/probe/alarms.h"
 #include "fathom/probe/attention.h"
+#include "fathom/probe/not_known.h"
 
 namespace fathom::probe {
 
@@ -66,13 +66,13 @@ struct SiteMeasure {
   int64_t call = 0;           // of this module, in the step
   bool has_jacobian = false;  // its input is floating and leads to its output; else the next six are not there
   bool coupled = false;       // samples reach each other: sigma and frobenius are the whole batch's
-  double sigma_max = 0, sigma_median = 0, sigma_min = 0;        // of the samples' largest singular values: lower bounds
-  double residual = 0;                                          // the largest of the samples' (see probe::Sigma)
-  double frobenius = std::numeric_limits<double>::quiet_NaN();  // root mean square over the samples
-  double grad_in = std::numeric_limits<double>::quiet_NaN();    // |dloss / d input|; NaN: not known
-  double grad_out = 0;                                          // |dloss / d output|
-  double gain = std::numeric_limits<double>::quiet_NaN();       // grad_in / grad_out; of `samples` where that is data's
-  double weight_norm = std::numeric_limits<double>::quiet_NaN();
+  double sigma_max = 0, sigma_median = 0, sigma_min = 0;  // of the samples' largest singular values: lower bounds
+  double residual = 0;                                    // the largest of the samples' (see probe::Sigma)
+  double frobenius = not_known;                           // root mean square over the samples
+  double grad_in = not_known;                             // |dloss / d input|; NaN: not known
+  double grad_out = 0;                                    // |dloss / d output|
+  double gain = not_known;                                // grad_in / grad_out; of `samples` where that is data's
+  double weight_norm = not_known;
   double activation_rms = 0;  // of the output
 
   // Details, where they were due.
@@ -93,8 +93,8 @@ struct ParameterMeasure {
 };
 
 struct RecorderEnd {
-  double accuracy = std::numeric_limits<double>::quiet_NaN();  // NaN: none
-  double loss = std::numeric_limits<double>::quiet_NaN();      // NaN: the last step's
+  double accuracy = not_known;  // NaN: none
+  double loss = not_known;      // NaN: the last step's
 };
 
 class Recorder {

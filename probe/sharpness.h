@@ -1,5 +1,7 @@
 // The curvature of a loss.
 #pragma once
+#include <span>
+
 #include "fathom/tensor/tensor.h"
 
 namespace fathom::probe {

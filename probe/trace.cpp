@@ -6,7 +6,7 @@
 #include <map>
 #include <unordered_map>
 
-#include "fathom/autograd/hooks.h"
+#include "fathom/autograd/node.h"
 #include "fathom/autograd/recording.h"
 #include "fathom/probe/samples.h"
 

@@ -11,10 +11,11 @@ namespace {
 
 }  // namespace
 
-Shape::Shape(std::initializer_list<int64_t> list) : Shape(std::span(list.begin(), list.size())) {}
-Shape::Shape(std::span<const int64_t> list) {
-  if (list.size() > size_t(max_rank)) too_many_axes(list.size());
-  for (int64_t size : list) sizes[rank++] = size;
+Shape::Shape(std::initializer_list<int64_t> list) : Shape(list.begin(), list.size()) {}
+Shape::Shape(const int64_t* list, size_t n) {
+  if (n > size_t(max_rank)) too_many_axes(n);
+  std::copy(list, list + n, sizes);
+  rank = int(n);
 }
 
 void Shape::push_back(int64_t size) { insert(rank, size); }

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <span>
 #include <string>
 
 #include "fathom/tensor/dtype.h"
@@ -17,7 +16,11 @@ struct Shape {
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> list);
-  explicit Shape(std::span<const int64_t> list);  // Throws Error above rank 8.
+  Shape(const int64_t* list, size_t n);  // Throws Error above rank 8.
+  // The same of a vector, an array or a span; std::span itself would cost whoever copies a shape its concepts.
+  template <class List>
+  requires requires(const List& list) { Shape(list.data(), list.size()); }
+  explicit Shape(const List& list) : Shape(list.data(), list.size()) {}
   // Only what is used: one wide move over sizes that were just written one by one waits for them all.
   Shape(const Shape& other) : rank(other.rank) {
     for (int d = 0; d < rank; ++d) sizes[d] = other.sizes[d];

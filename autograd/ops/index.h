@@ -1,5 +1,7 @@
 // Gathering, scattering and rearranging. Indices are i64; one out of range is an Error that names it.
 #pragma once
+#include <span>
+
 #include "fathom/tensor/random.h"
 #include "fathom/tensor/tensor.h"
 

@@ -1,5 +1,6 @@
 // Products.
 #pragma once
+#include <span>
 #include <string_view>
 
 #include "fathom/tensor/tensor.h"

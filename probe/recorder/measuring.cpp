@@ -1,6 +1,7 @@
 // What a recorder measures of a site.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "fathom/autograd/checkpoint.h"  // Replay
 #include "fathom/autograd/recording.h"

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>  // shared_ptr
 #include <optional>
+#include <span>
 #include <unordered_map>
 
 #include "fathom/autograd/node.h"

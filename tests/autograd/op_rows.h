@@ -2,6 +2,7 @@
 // What the tests of ops on a matrix share: small tensors, and the checks that hold of every op.
 
 #include <limits>
+#include <span>
 
 #include "fathom/autograd/check_grads.h"
 #include "fathom/autograd/create.h"

@@ -6,7 +6,7 @@
 
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/grad.h"
-#include "fathom/autograd/hooks.h"
+#include "fathom/autograd/node.h"
 #include "fathom/autograd/ops.h"
 #include "tests/support.h"
 

@@ -1,6 +1,7 @@
 // What tests of modules share.
 #pragma once
 #include <algorithm>
+#include <span>
 #include <string>
 #include <vector>
 

@@ -1,5 +1,10 @@
 #include "fathom/tensor/shape.h"
 
+#include <array>
+#include <span>
+#include <type_traits>
+#include <vector>
+
 #include "fathom/tensor/tensor.h"
 #include "tests/support.h"
 
@@ -20,6 +25,17 @@ TEST_CASE("shape: sizes, equality, changes") {
   CHECK(s == Shape{7, 3, 4, 9});
   CHECK(to_string(s) == "(7, 3, 4, 9)");
   CHECK(to_string(Shape{}) == "()");
+}
+
+TEST_CASE("shape: of lists") {
+  const std::vector<int64_t> list = {2, 0, 5};
+  CHECK(Shape(list) == Shape{2, 0, 5});
+  CHECK(Shape(std::array<int64_t, 2>{4, 3}) == Shape{4, 3});
+  CHECK(Shape(std::span<const int64_t>(list).first(2)) == Shape{2, 0});
+  CHECK(Shape(list.data(), 1) == Shape{2});
+  CHECK(Shape(std::vector<int64_t>()) == Shape{});
+  CHECK(error_of([] { Shape(std::vector<int64_t>(9, 1)); }) == "shape: at most 8 axes, got 9");
+  static_assert(!std::is_constructible_v<Shape, std::vector<float>>);
 }
 
 TEST_CASE("shape: at most eight axes") {
