@@ -15,8 +15,12 @@ using namespace record;
 
 using nlohmann::json;
 
-constexpr double bytes_of_layers = 400e3, bytes_of_parameters = 120e3, bytes_of_spectra = 120e3,
-                 bytes_of_points = 200e3;
+template <class List, class F>
+json array_of(const List& list, F f) {
+  json out = json::array();
+  for (const auto& each : list) out.push_back(f(each));
+  return out;
+}
 
 // JSON has no NaN and no infinity: they travel as strings, and the page's Number() reads them back.
 json number(std::optional<double> value) {
@@ -43,12 +47,18 @@ std::string base64(const std::vector<uint16_t>& codes) {
   return out;
 }
 
+// Of each row, where it is from the input to the output.
+std::vector<size_t> places(const Board& board) {
+  std::vector<size_t> place(board.rows.size());
+  for (size_t i = 0; i < board.order.size(); ++i) place[static_cast<size_t>(board.order[i])] = i;
+  return place;
+}
+
 // One quantity of all frames and rows, frame after frame, in 16 bits each: a straight line from lo to hi,
 // and four codes for what is no number.
 json packed(const Board& board, const std::vector<const Frame*>& frames, size_t quantity) {
   constexpr uint16_t top = 65531, absent = 65532, nan = 65533, infinite = 65534, zero = 65535;
-  std::vector<size_t> place(board.rows.size());
-  for (size_t i = 0; i < board.order.size(); ++i) place[static_cast<size_t>(board.order[i])] = i;
+  const std::vector<size_t> place = places(board);
   double lo = INFINITY, hi = -INFINITY;
   for (const Frame* frame : frames)
     for (const auto& [row, values] : frame->rows)
@@ -74,12 +84,10 @@ json packed(const Board& board, const std::vector<const Frame*>& frames, size_t 
 
 json board_of(const Board& board, size_t frames_kept) {
   const auto frames = thinned(board.frames, frames_kept);
-  json out = {{"frames", json::array()},
+  json out = {{"frames", array_of(frames, [](const Frame* frame) { return frame->step; })},
               {"measured", board.frames.size()},
-              {"rows", json::array()},
+              {"rows", array_of(board.order, [&](int row) { return board.rows[static_cast<size_t>(row)]; })},
               {"values", json::object()}};
-  for (const Frame* frame : frames) out["frames"].push_back(frame->step);
-  for (const int row : board.order) out["rows"].push_back(board.rows[static_cast<size_t>(row)]);
   for (size_t q = 0; q < quantities; ++q) {
     json values = packed(board, frames, q);
     if (!values.is_null()) out["values"][quantity_names[q]] = std::move(values);
@@ -89,43 +97,37 @@ json board_of(const Board& board, size_t frames_kept) {
 
 // A few steps' spectra: of each layer at most 33 of its log10 singular values, evenly from the first to the last.
 json spectra_of(const Run& run, size_t most) {
-  std::vector<size_t> place(run.layers.rows.size());
-  for (size_t i = 0; i < run.layers.order.size(); ++i) place[static_cast<size_t>(run.layers.order[i])] = i;
-  json out = json::array();
-  for (const Spectra* spectra : some(run.spectra, most)) {
+  const std::vector<size_t> place = places(run.layers);
+  return array_of(some(run.spectra, most), [&](const Spectra* spectra) {
     json layers = json::object();
-    for (const auto& [row, logs] : spectra->layers) {
-      json list = json::array();
-      for (const double* log : some(logs, 33)) list.push_back(number(*log));
-      layers[std::to_string(place[static_cast<size_t>(row)])] = {{"values", std::move(list)}, {"of", logs.size()}};
-    }
-    out.push_back({{"step", spectra->step}, {"layers", std::move(layers)}});
-  }
-  return out;
+    for (const auto& [row, logs] : spectra->layers)
+      layers[std::to_string(place[static_cast<size_t>(row)])] = {
+          {"values", array_of(some(logs, 33), [](const double* log) { return number(*log); })}, {"of", logs.size()}};
+    return json{{"step", spectra->step}, {"layers", std::move(layers)}};
+  });
 }
 
-json numbers(const std::vector<double>& list) {
-  json out = json::array();
-  for (const double each : list) out.push_back(number(each));
-  return out;
-}
+json numbers(const std::vector<double>& list) { return array_of(list, number); }
 
 json lyapunov_of(const Lyapunov& found) {
-  json out = {{"step", found.step},
-              {"site", found.site},
-              {"exponents", numbers(found.exponents)},
-              {"sum", number(found.sum)},
-              {"log_det", number(found.log_det)},
-              {"kaplan_yorke", number(found.kaplan_yorke)},
-              {"steps", json::array()},
-              {"convergence", json::array()}};
-  std::vector<size_t> rows(found.steps.size());
-  for (size_t i = 0; i < rows.size(); ++i) rows[i] = i;
-  for (const size_t* i : some(rows, 200)) {
-    out["steps"].push_back(found.steps[*i]);
-    out["convergence"].push_back(numbers(found.convergence[*i]));
-  }
-  return out;
+  return {{"step", found.step},
+          {"site", found.site},
+          {"exponents", numbers(found.exponents)},
+          {"sum", number(found.sum)},
+          {"log_det", number(found.log_det)},
+          {"kaplan_yorke", number(found.kaplan_yorke)},
+          {"steps", array_of(some(found.steps, 200), [](const int64_t* step) { return *step; })},
+          {"convergence", array_of(some(found.convergence, 200), [](const auto* list) { return numbers(*list); })}};
+}
+json alarm_of(const Alarm* alarm) {
+  return {{"step", alarm->step},
+          {"kind", alarm->kind},
+          {"site", alarm->site},
+          {"message", alarm->message},
+          {"action", alarm->action}};
+}
+json sharpness_of(const Sharpness* found) {
+  return {{"step", found->step}, {"value", number(found->value)}, {"edge", number(found->edge)}};
 }
 
 // What the table at the top says of a run: over its layers at the last measured step.
@@ -165,62 +167,54 @@ json summary(const Run& run) {
   return out;
 }
 
-json data_of(const std::vector<Run>& runs, const std::string& name) {
+// How much of each run a page keeps, so that it stays near 1 MB.
+struct Kept {
+  size_t frames, parameter_frames, spectra, points;
+};
+Kept kept_of(const std::vector<Run>& runs) {
+  constexpr double bytes_of_layers = 400e3, bytes_of_parameters = 120e3, bytes_of_spectra = 120e3,
+                   bytes_of_points = 200e3;
   std::vector<const Board*> layers, parameters;
   size_t rows = 1;  // of which a spectrum may be shown
   for (const Run& run : runs) {
     layers.push_back(&run.layers), parameters.push_back(&run.parameters);
     if (!run.spectra.empty()) rows += run.layers.rows.size();
   }
-  const size_t frames_kept = frames_that_fit(layers, bytes_of_layers);
-  const size_t parameter_frames_kept = frames_that_fit(parameters, bytes_of_parameters);
-  const size_t spectra_kept = std::clamp<size_t>(static_cast<size_t>(bytes_of_spectra / 250) / rows, 2, 40);
-  const auto share = static_cast<size_t>(bytes_of_points / 20 / static_cast<double>(runs.size()));
-  const size_t points_kept = std::clamp<size_t>(share, 100, 2000);
-  json out = {{"record", name}, {"runs", json::array()}};
-  for (const Run& run : runs) {
-    json entry = {{"name", run.name},
-                  {"net", run.net},
-                  {"dtype", run.dtype},
-                  {"fathom", run.version},
-                  {"options", run.options},
-                  {"facts", run.facts},
-                  {"no_chain", run.no_chain},
-                  {"summary", summary(run)},
-                  {"layers", board_of(run.layers, frames_kept)},
-                  {"parameters", board_of(run.parameters, parameter_frames_kept)},
-                  {"spectra", spectra_of(run, spectra_kept)}};
-    for (const char* list : {"steps", "loss", "grad_norm", "clipped", "alarms", "sharpness", "lyapunov"})
-      entry[list] = json::array();
-    entry["depth"] = run.depth ? json(*run.depth) : json();
-    entry["seed"] = run.seed ? json(*run.seed) : json();
-    for (const Point* point : thinned(run.points, points_kept)) {
-      entry["steps"].push_back(point->step);
-      entry["loss"].push_back(number(point->loss));
-      entry["grad_norm"].push_back(number(point->grad_norm));
-    }
-    size_t clips = 0;
-    std::vector<int64_t> clipped;
-    for (const Point& point : run.points)
-      if (point.clipped) clipped.push_back(point.step), ++clips;
-    for (const int64_t* step : some(clipped, 300)) entry["clipped"].push_back(*step);
-    entry["clips"] = clips;
-    for (const Alarm* alarm : some(run.alarms, 200))
-      entry["alarms"].push_back({{"step", alarm->step},
-                                 {"kind", alarm->kind},
-                                 {"site", alarm->site},
-                                 {"message", alarm->message},
-                                 {"action", alarm->action}});
-    for (const Sharpness* each : some(run.sharpness, 500))
-      entry["sharpness"].push_back(
-          {{"step", each->step}, {"value", number(each->value)}, {"edge", number(each->edge)}});
-    for (const Lyapunov& each : run.lyapunov) entry["lyapunov"].push_back(lyapunov_of(each));
-    entry["costs"] = run.ending ? json(run.ending->costs) : json::object();
-    entry["seconds"] = number(run.ending ? run.ending->seconds : std::nullopt);
-    entry["measuring_seconds"] = number(run.ending ? run.ending->measuring_seconds : std::nullopt);
-    out["runs"].push_back(std::move(entry));
-  }
-  return out;
+  return {frames_that_fit(layers, bytes_of_layers), frames_that_fit(parameters, bytes_of_parameters),
+          std::clamp<size_t>(static_cast<size_t>(bytes_of_spectra / 250) / rows, 2, 40),
+          std::clamp<size_t>(static_cast<size_t>(bytes_of_points / 20 / static_cast<double>(runs.size())), 100, 2000)};
+}
+
+json run_of(const Run& run, const Kept& kept) {
+  const auto points = thinned(run.points, kept.points);
+  std::vector<int64_t> clipped;
+  for (const Point& point : run.points)
+    if (point.clipped) clipped.push_back(point.step);
+  const Ending end = run.ending.value_or(Ending{});
+  return {{"name", run.name},
+          {"net", run.net},
+          {"dtype", run.dtype},
+          {"depth", run.depth ? json(*run.depth) : json()},
+          {"seed", run.seed ? json(*run.seed) : json()},
+          {"fathom", run.version},
+          {"options", run.options},
+          {"facts", run.facts},
+          {"no_chain", run.no_chain},
+          {"summary", summary(run)},
+          {"layers", board_of(run.layers, kept.frames)},
+          {"parameters", board_of(run.parameters, kept.parameter_frames)},
+          {"spectra", spectra_of(run, kept.spectra)},
+          {"steps", array_of(points, [](const Point* point) { return point->step; })},
+          {"loss", array_of(points, [](const Point* point) { return number(point->loss); })},
+          {"grad_norm", array_of(points, [](const Point* point) { return number(point->grad_norm); })},
+          {"clipped", array_of(some(clipped, 300), [](const int64_t* step) { return *step; })},
+          {"clips", clipped.size()},
+          {"alarms", array_of(some(run.alarms, 200), alarm_of)},
+          {"sharpness", array_of(some(run.sharpness, 500), sharpness_of)},
+          {"lyapunov", array_of(run.lyapunov, lyapunov_of)},
+          {"costs", end.costs},
+          {"seconds", number(end.seconds)},
+          {"measuring_seconds", number(end.measuring_seconds)}};
 }
 
 // Safe within <script>: no name can end the element or begin another.
@@ -237,6 +231,9 @@ std::string inert(const json& data) {
 
 }  // namespace
 
-std::string page_data(const std::vector<Run>& runs, const std::string& name) { return inert(data_of(runs, name)); }
+std::string page_data(const std::vector<Run>& runs, const std::string& name) {
+  const Kept kept = kept_of(runs);
+  return inert({{"record", name}, {"runs", array_of(runs, [&](const Run& run) { return run_of(run, kept); })}});
+}
 
 }  // namespace fathom::probe::report
