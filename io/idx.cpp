@@ -90,6 +90,33 @@ void with_type(const File& file, int type, F f) {
   }
 }
 
+Shape read_shape(File& file, int rank) {
+  Shape shape;
+  for (int d = 0; d < rank; ++d) {
+    unsigned char size[4];
+    file.read(size, 4, "the sizes");
+    shape.push_back(big_endian<uint32_t>(size));
+  }
+  try {
+    checked_bytes(shape, f64);
+  } catch (const Error& error) {
+    file.fail(error.what());
+  }
+  return shape;
+}
+
+// number(at) is the one that begins there and takes `width` bytes.
+template <class T, class Number>
+void read_numbers(File& file, Number number, size_t width, T* to, int64_t n) {
+  constexpr int64_t chunk = 8192;
+  unsigned char bytes[chunk * 8];
+  for (int64_t begin = 0; begin < n; begin += chunk) {
+    const int64_t count = std::min(chunk, n - begin);
+    file.read(bytes, size_t(count) * width, "the numbers");
+    for (int64_t i = 0; i < count; ++i) to[begin + i] = T(number(bytes + size_t(i) * width));
+  }
+}
+
 }  // namespace
 
 Tensor read_idx(const std::string& path, Dtype dtype) {
@@ -105,38 +132,17 @@ Tensor read_idx(const std::string& path, Dtype dtype) {
   if (dtype == boolean) file.fail("cannot be read as boolean");
 
   Tensor x;
-  with_type(file, type, [&](auto number, size_t width_in_file) {
+  with_type(file, type, [&](auto number, size_t width) {
     const uint64_t header = 4 + 4 * uint64_t(rank);
     file.expect(header);
-    Shape shape;
-    for (int d = 0; d < rank; ++d) {
-      unsigned char size[4];
-      file.read(size, 4, "the sizes");
-      shape.push_back(big_endian<uint32_t>(size));
-    }
-    try {
-      checked_bytes(shape, f64);
-    } catch (const Error& error) {
-      file.fail(error.what());
-    }
-    const int64_t n = shape.numel();
-    const uint64_t needed = header + uint64_t(n) * width_in_file;
+    const Shape shape = read_shape(file, rank);
+    const uint64_t needed = header + uint64_t(shape.numel()) * width;
     if (needed > file.can_hold())
       file.fail("shape " + to_string(shape) + " needs " + std::to_string(needed) + " bytes, the file holds at most " +
                 std::to_string(file.can_hold()));
     file.expect(needed);
-
     x = Tensor(shape, dtype);
-    visit_number("idx", dtype, [&]<class T>(T) {
-      constexpr int64_t chunk = 8192;
-      unsigned char bytes[chunk * 8];
-      T* to = x.data<T>();
-      for (int64_t begin = 0; begin < n; begin += chunk) {
-        const int64_t count = std::min(chunk, n - begin);
-        file.read(bytes, size_t(count) * width_in_file, "the numbers");
-        for (int64_t i = 0; i < count; ++i) to[begin + i] = T(number(bytes + size_t(i) * width_in_file));
-      }
-    });
+    visit_number("idx", dtype, [&]<class T>(T) { read_numbers(file, number, width, x.data<T>(), x.numel()); });
     file.expect_end();
   });
   return x;
