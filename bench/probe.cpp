@@ -133,7 +133,7 @@ void power_steps(benchmark::State& state, Deep deep, int64_t period, int64_t sam
   const auto measured = [&] {
     std::vector<Tensor> xs{deep.x.detach().requires_grad_()};
     for (size_t l = 0; l < deep.net.size(); ++l) xs.push_back(deep.net[l](xs.back()));
-    for (size_t l = 0; l < deep.net.size(); ++l) {
+    for (size_t l = deep.net.size(); l-- > 0;) {  // the last weights used are still in the cache
       const probe::Jacobian layer(xs[l + 1], xs[l], {.samples = probe::Samples::independent, .leading = samples});
       probe::SigmaOptions how{.iterations = 1, .method = probe::SigmaMethod::power, .upper = false};
       how.start = directions[l], how.unit_start = directions[l].defined();
