@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "fathom/autograd/node.h"
 #include "fathom/fathom.h"
 
 using namespace fathom;
@@ -131,7 +132,8 @@ void recorded_steps(benchmark::State& state, Deep deep, int64_t period, probe::R
 void power_steps(benchmark::State& state, Deep deep, int64_t period, int64_t samples) {
   std::vector<Tensor> directions(deep.net.size());
   const auto measured = [&] {
-    std::vector<Tensor> xs{deep.x.detach().requires_grad_()};
+    std::vector<Tensor> xs{deep.x.alias()};
+    xs[0].set_history(new Leaf(xs[0], false));  // a place on the tape, as a recorder makes one: no gradient is wanted
     for (size_t l = 0; l < deep.net.size(); ++l) xs.push_back(deep.net[l](xs.back()));
     for (size_t l = deep.net.size(); l-- > 0;) {  // the last weights used are still in the cache
       const probe::Jacobian layer(xs[l + 1], xs[l], {.samples = probe::Samples::independent, .leading = samples});
