@@ -1,7 +1,4 @@
 // What the walks over the tape promise, whatever the ops are.
-#include <pthread.h>
-
-#include <chrono>
 #include <cmath>
 
 #include "fathom/autograd/create.h"
@@ -19,34 +16,6 @@ using Numbers = std::vector<double>;
 Tensor leaf(const Numbers& x) { return from_data(x, {int64_t(x.size())}, {.requires_grad = true}); }
 Tensor vector(const Numbers& x) { return from_data(x, {int64_t(x.size())}); }
 bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
-
-// f on a thread with a stack of 1 MiB; what it reports.
-struct Small {
-  bool ok = false;
-  int64_t nodes = -1, storages = -1;
-};
-template <class F>
-Small on_small_stack(F f) {
-  struct Task {
-    F f;
-    Small result;
-  } task{std::move(f), {}};
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, 1 << 20);
-  pthread_t thread;
-  const auto run = [](void* p) -> void* {
-    Task& t = *static_cast<Task*>(p);
-    t.result.ok = t.f();
-    t.result.nodes = Node::live;
-    t.result.storages = Storage::live;
-    return nullptr;
-  };
-  REQUIRE(pthread_create(&thread, &attributes, run, &task) == 0);
-  pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
-  return task.result;
-}
 
 }  // namespace
 
@@ -310,58 +279,4 @@ TEST_CASE("an error inside a hook leaves the tape fit for the next walk") {
   });
   CHECK(error_of([&] { y.backward({.retain_graph = true}); }) == "on purpose");
   CHECK(grad(y, x).item() == doctest::Approx(6 * (2 + std::exp(9.0))));
-}
-
-// ---- depth ----
-
-TEST_CASE("10,000 diamonds in a row take linear time") {
-  const auto seconds = [](int depth) {
-    Tensor x = leaf({1});
-    Tensor y = x * 1.0;
-    for (int i = 0; i < depth; ++i) y = y * 0.5 + y * 0.5;
-    const auto begin = std::chrono::steady_clock::now();
-    const double g = grad(y, x).item(), t = jvp(y, x, vector({1})).item();
-    y.backward();
-    const auto end = std::chrono::steady_clock::now();
-    CHECK(g == 1);
-    CHECK(t == 1);
-    CHECK(x.grad().item() == 1);
-    return std::chrono::duration<double>(end - begin).count();
-  };
-  seconds(1000);
-  CHECK(seconds(10000) < 5);  // milliseconds; without a tape in order it would not end
-}
-
-TEST_CASE("a chain of 1,000,000 nodes within a stack of 1 MiB") {
-  const Small by_backward = on_small_stack([] {
-    Tensor x = leaf({1});
-    Tensor y = x;
-    for (int i = 0; i < 1'000'000; ++i) y = y + 0.0;
-    y.backward();
-    return x.grad().item() == 1;
-  });
-  CHECK(by_backward.ok);
-  CHECK(by_backward.nodes == 0);
-  CHECK(by_backward.storages == 0);
-  const Small by_value = on_small_stack([] {
-    Tensor x = leaf({1});
-    Tensor y = x;
-    for (int i = 0; i < 1'000'000; ++i) y = y + 0.0;
-    return grad(y, x).item() == 1 && jvp(y, x, vector({1})).item() == 1;  // and dies unconsumed
-  });
-  CHECK(by_value.ok);
-  CHECK(by_value.nodes == 0);
-  CHECK(by_value.storages == 0);
-}
-
-TEST_CASE("backward gives memory back as it goes") {
-  Tensor x = leaf({1});
-  Tensor y = x;
-  for (int i = 0; i < 100; ++i) y = exp(y * 0.5);
-  const int64_t kept = Storage::live;
-  int64_t at_the_end = kept;
-  register_hook(x, [&](const Tensor&) { at_the_end = Storage::live; });
-  y.backward();
-  CHECK(kept > 100);
-  CHECK(at_the_end < 10);
 }
