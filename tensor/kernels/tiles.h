@@ -40,6 +40,12 @@ void tile(int64_t k, const T* a, int64_t down, int64_t across, const T* b, int64
       sums[r][v] = Vector<T>{};
       if (start) sums[r][v] = *at(start + r * start_stride, v);
     }
+  // From one address a processor reaches three rows, at steps of 0, 1 and 2 times `down`: an address for each would not
+  // fit into its registers.
+  constexpr int addresses = (Rows + 2) / 3;
+  const T* column[addresses];
+#pragma GCC unroll 4
+  for (int i = 0; i < addresses; ++i) column[i] = a + 3 * i * down;
   for (; k > 0; --k) {
     Vector<T> row[Vectors];
 #pragma GCC unroll 2
@@ -47,8 +53,9 @@ void tile(int64_t k, const T* a, int64_t down, int64_t across, const T* b, int64
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) sums[r][v] += a[r * down] * row[v];
-    a += across;
+      for (int v = 0; v < Vectors; ++v) sums[r][v] += column[r / 3][r % 3 * down] * row[v];
+#pragma GCC unroll 4
+    for (int i = 0; i < addresses; ++i) column[i] += across;
     b += b_stride;
   }
 #pragma GCC unroll 16
