@@ -21,13 +21,14 @@ struct Shape {
   template <class List>
   requires requires(const List& list) { Shape(list.data(), list.size()); }
   explicit Shape(const List& list) : Shape(list.data(), list.size()) {}
-  // Only what is used: one wide move over sizes that were just written one by one waits for them all.
-  Shape(const Shape& other) : rank(other.rank) {
-    for (int d = 0; d < rank; ++d) sizes[d] = other.sizes[d];
-  }
+  Shape(const Shape& other) { *this = other; }
+  // One by one, and only those used: a wide move over sizes that were just written waits for them all.
   Shape& operator=(const Shape& other) {
     rank = other.rank;
-    for (int d = 0; d < rank; ++d) sizes[d] = other.sizes[d];
+    for (int d = 0; d < rank; ++d) {
+      sizes[d] = other.sizes[d];
+      asm volatile("");  // else the compiler makes one wide move of the loop
+    }
     return *this;
   }
 
