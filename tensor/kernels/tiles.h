@@ -83,6 +83,12 @@ inline constexpr auto tiles = []<int... R>(std::integer_sequence<int, R...>) {
 template <class T>
 void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride,
                    const T* row) {
+  // A few columns would fill a part of a vector: c^T instead, where the rows of a^T lie in memory.
+  if (n <= vector_size<T> / 2 && n < m && a.transposed && !accumulate && !row) {
+    Scratch<T> turned(n * m);
+    tiled_product<T>(n, m, k, {b.data, b.stride, !b.transposed}, {a.data, a.stride}, turned.data(), false, m, nullptr);
+    return transpose(turned.data(), n, m, c, m, c_stride);
+  }
   constexpr int64_t panel = 2 * vector_size<T>, depth = 256;  // a panel of b of this depth stays in the first cache
   const auto parts = [](int64_t size, int64_t most) { return (size + most - 1) / most; };
   const int64_t k_step = parts(k, parts(k, depth)), m_step = parts(m, parts(m, tile_rows));
