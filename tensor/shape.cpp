@@ -14,8 +14,7 @@ namespace {
 Shape::Shape(std::initializer_list<int64_t> list) : Shape(list.begin(), list.size()) {}
 Shape::Shape(const int64_t* list, size_t n) {
   if (n > size_t(max_rank)) too_many_axes(n);
-  std::copy(list, list + n, sizes);
-  rank = int(n);
+  copy(list, int(n));
 }
 
 void Shape::push_back(int64_t size) { insert(rank, size); }

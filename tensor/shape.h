@@ -21,14 +21,9 @@ struct Shape {
   template <class List>
   requires requires(const List& list) { Shape(list.data(), list.size()); }
   explicit Shape(const List& list) : Shape(list.data(), list.size()) {}
-  Shape(const Shape& other) { *this = other; }
-  // One by one, and only those used: a wide move over sizes that were just written waits for them all.
+  Shape(const Shape& other) { copy(other.sizes, other.rank); }
   Shape& operator=(const Shape& other) {
-    rank = other.rank;
-    for (int d = 0; d < rank; ++d) {
-      sizes[d] = other.sizes[d];
-      asm volatile("");  // else the compiler makes one wide move of the loop
-    }
+    copy(other.sizes, other.rank);
     return *this;
   }
 
@@ -50,6 +45,16 @@ struct Shape {
     for (int d = 0; d < rank; ++d)
       if (sizes[d] != other.sizes[d]) return false;
     return true;
+  }
+
+ private:
+  // One by one, and only those used: a wide move over sizes that were just written waits for them all.
+  void copy(const int64_t* list, int n) {
+    rank = n;
+    for (int d = 0; d < n; ++d) {
+      sizes[d] = list[d];
+      asm volatile("");  // else the compiler makes one wide move of the loop
+    }
   }
 };
 
