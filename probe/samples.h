@@ -109,10 +109,8 @@ inline pool::vector<double> norms_of(const Tensor& tensor, int axis) {
     const T* numbers = x.data<T>();
     layout.sums(numbers, numbers, norms.data(), [](int64_t) { return [](auto a, auto) { return a * a; }; });
     bool usual = true;
-    for (double& norm : norms) {
-      usual &= norm > 1e-200 && norm < 1e200;
-      norm = std::sqrt(norm);
-    }
+    for (const double sum : norms) usual &= (sum > 1e-200) & (sum < 1e200);
+    for (double& norm : norms) norm = std::sqrt(norm);
     for (int64_t i = 0; !usual && i < layout.batch; ++i)
       norms[size_t(i)] = scaled_norm(numbers, [&](auto f) { layout.pieces(i, f); });
   });
