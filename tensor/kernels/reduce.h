@@ -53,52 +53,54 @@ void sum_lanes(const Lane<T> (&lanes)[4], T (&sums)[4]) {
   }
 }
 
+// As many numbers, converted.
+template <class To, class T>
+Lane<To> load_as(const T* x) {
+  if constexpr (sizeof(To) == sizeof(T)) {
+    return load(x);
+  } else {
+    using Narrow [[gnu::vector_size(64 / sizeof(To) * sizeof(T))]] = T;
+    Narrow numbers;
+    std::memcpy(&numbers, x, sizeof(numbers));
+    return __builtin_convertvector(numbers, Lane<To>);
+  }
+}
+
 // The sums of f(x[i], y[i]) by position, over the whole lanes of n.
-template <class T, class F>
-Lane<T> sum_into_lanes(const T* x, const T* y, int64_t n, F f) {
-  constexpr int64_t w = 64 / sizeof(T);
-  Lane<T> s0{}, s1{}, s2{}, s3{};
+template <class Sum, class T, class F>
+Lane<Sum> sum_into_lanes(const T* x, const T* y, int64_t n, F f) {
+  constexpr int64_t w = 64 / sizeof(Sum);
+  const auto term = [&](int64_t at) { return f(load_as<Sum>(x + at), load_as<Sum>(y + at)); };
+  Lane<Sum> s0{}, s1{}, s2{}, s3{};
   int64_t i = 0;
   for (; i + 4 * w <= n; i += 4 * w) {
-    s0 += f(load(x + i), load(y + i));
-    s1 += f(load(x + i + w), load(y + i + w));
-    s2 += f(load(x + i + 2 * w), load(y + i + 2 * w));
-    s3 += f(load(x + i + 3 * w), load(y + i + 3 * w));
+    s0 += term(i);
+    s1 += term(i + w);
+    s2 += term(i + 2 * w);
+    s3 += term(i + 3 * w);
   }
-  for (; i + w <= n; i += w) s0 += f(load(x + i), load(y + i));
+  for (; i + w <= n; i += w) s0 += term(i);
   return (s0 + s1) + (s2 + s3);
 }
 
-// The sum of f(x[i], y[i]) over i < n, added in T.
-template <class T, class F>
-T sum_block(const T* x, const T* y, int64_t n, F f) {
-  constexpr int64_t w = 64 / sizeof(T);
-  T total = sum_lanes<T>(sum_into_lanes(x, y, n, f));
-  for (int64_t i = n / w * w; i < n; ++i) total += f(x[i], y[i]);
+// The sum of f(x[i], y[i]) over i < n, added in Sum.
+template <class Sum, class T, class F>
+Sum sum_block(const T* x, const T* y, int64_t n, F f) {
+  constexpr int64_t w = 64 / sizeof(Sum);
+  Sum total = sum_lanes<Sum>(sum_into_lanes<Sum>(x, y, n, f));
+  for (int64_t i = n / w * w; i < n; ++i) total += f(Sum(x[i]), Sum(y[i]));
   return total;
-}
-
-// The same, added in double.
-template <class T, class F>
-double sum_block_widened(const T* x, const T* y, int64_t n, F f) {
-  constexpr int64_t piece = 512;
-  double a[piece], b[piece], total = 0;
-  for (int64_t begin = 0; begin < n; begin += piece) {
-    const int64_t m = std::min(piece, n - begin);
-    for (int64_t i = 0; i < m; ++i) a[i] = double(x[begin + i]), b[i] = double(y[begin + i]);
-    total += sum_block(a, b, m, f);
-  }
-  return total;
-}
-
-// Whether a sum that was added in T did not leave its range at either end.
-template <class T>
-bool is_usual(T sum) {
-  const T magnitude = std::abs(sum);
-  return sizeof(T) == 8 || (magnitude > T(1e-20) && magnitude <= std::numeric_limits<T>::max());
 }
 
 constexpr int64_t sum_block_size = 4096;
+
+// Whether a sum that was added in T did not leave its range at either end: terms that are flushed to zero, 4,096 below
+// 1.2e-38, are nothing beside it.
+template <class T>
+bool is_usual(T sum) {
+  const T magnitude = std::abs(sum);
+  return sizeof(T) == 8 || (magnitude > T(1e-27) && magnitude <= std::numeric_limits<T>::max());
+}
 
 // The same in T within blocks and in double between them. A block that leaves float's range is added again in double.
 template <class T, class F>
@@ -106,8 +108,8 @@ double sum_of(const T* x, const T* y, int64_t n, F f) {
   double total = 0;
   for (int64_t begin = 0; begin < n; begin += sum_block_size) {
     const int64_t size = std::min(sum_block_size, n - begin);
-    const T s = sum_block(x + begin, y + begin, size, f);
-    total += is_usual(s) ? double(s) : sum_block_widened(x + begin, y + begin, size, f);
+    const T s = sum_block<T>(x + begin, y + begin, size, f);
+    total += is_usual(s) ? double(s) : sum_block<double>(x + begin, y + begin, size, f);
   }
   return total;
 }
@@ -120,12 +122,12 @@ void sums_of_rows(const T* x, const T* y, int64_t rows, int64_t n, F f, double* 
   if (n % w == 0 && n <= sum_block_size)
     for (; i + 4 <= rows; i += 4) {
       Lane<T> lanes[4];
-      for (int64_t r = 0; r < 4; ++r) lanes[r] = sum_into_lanes(x + (i + r) * n, y + (i + r) * n, n, f(i + r));
+      for (int64_t r = 0; r < 4; ++r) lanes[r] = sum_into_lanes<T>(x + (i + r) * n, y + (i + r) * n, n, f(i + r));
       T four[4];
       sum_lanes<T>(lanes, four);
       for (int64_t r = 0; r < 4; ++r)
         sums[i + r] =
-            is_usual(four[r]) ? double(four[r]) : sum_block_widened(x + (i + r) * n, y + (i + r) * n, n, f(i + r));
+            is_usual(four[r]) ? double(four[r]) : sum_block<double>(x + (i + r) * n, y + (i + r) * n, n, f(i + r));
     }
   for (; i < rows; ++i) sums[i] = sum_of(x + i * n, y + i * n, n, f(i));
 }
