@@ -23,7 +23,7 @@ Results theirs(const Case& c, fathom::Dtype dtype) {
   Results results = {{"y", numbers_of(y)}};
   if (!y.requires_grad()) return results;
   const auto random_like = [&](const torch::Tensor& t, uint64_t seed) {
-    return to_torch(random(Shape(std::span<const int64_t>(t.sizes().data(), t.sizes().size())), seed, dtype));
+    return to_torch(random(Shape(t.sizes()), seed, dtype));
   };
   const TorchList gs = torch::autograd::grad({y}, wanted, {random_like(y, 101)}, true, c.smooth, true);
   for (size_t i = 0; i < gs.size(); ++i) results.push_back({numbered("g", i), numbers_of(gs[i])});

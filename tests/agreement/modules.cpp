@@ -101,13 +101,13 @@ Results torch_run(Holder module, Dtype dtype, const Given& given, Call call = {}
   const auto parameters = module->named_parameters();
   for (const auto& each : parameters) {
     torch::NoGradGuard off;
-    const Shape shape(std::span<const int64_t>(each.value().sizes().data(), each.value().sizes().size()));
+    const Shape shape(each.value().sizes());
     each.value().copy_(to_torch(weight_of(each.key(), shape, dtype)));
   }
   torch::Tensor x = to_torch(input_of(given, dtype));
   if (!given.integers) x.requires_grad_();
   const torch::Tensor y = call(module, x);
-  const Shape shape(std::span<const int64_t>(y.sizes().data(), y.sizes().size()));
+  const Shape shape(y.sizes());
   (y * to_torch(random(shape, 101, dtype))).sum().backward();
   Results results = {{"y", numbers_of(y)}};
   if (!given.integers) results.push_back({"x", numbers_of(x.grad())});
