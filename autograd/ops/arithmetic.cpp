@@ -119,6 +119,8 @@ Tensor reciprocal(Tensor x) {
       "reciprocal", std::move(x), [](auto e) { return 1 / e; }, [](Unused, auto y) { return -(y * y); });
 }
 Tensor clamp(Tensor x, double low, double high) {
+  if (!(low <= high))
+    throw Error("clamp: nothing lies between " + std::to_string(low) + " and " + std::to_string(high));
   for (double end : {low, high})
     if (std::isfinite(end)) check_number("clamp", end, x.dtype());
   const auto inside = [low, high](const auto& e) {

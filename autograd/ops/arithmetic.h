@@ -34,7 +34,7 @@ Tensor pow(Tensor x, double exponent);            // x^exponent
 Tensor pow(Tensor x, Tensor exponent);            // the exponent's slope needs x >= 0; at 0^0 both are 0
 Tensor square(Tensor x);                          // x^2
 Tensor reciprocal(Tensor x);                      // 1 / x
-Tensor clamp(Tensor x, double low, double high);  // slope 1 within, ends included, 0 outside
+Tensor clamp(Tensor x, double low, double high);  // slope 1 within, ends included, 0 outside; Error unless low <= high
 Tensor abs(Tensor x);                             // |x|, slope 0 at 0
 Tensor sign(Tensor x);                            // -1, 0 or 1; derivative zero
 

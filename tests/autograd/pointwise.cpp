@@ -217,7 +217,9 @@ TEST_CASE("pow of tensors: at 0 the slopes are those of the limits, 0 at 0^0, in
   CHECK(vjp(pow(x, -one), x, one).to_vector()[0] == -inf);
 }
 
-TEST_CASE("clamp: without a bound the slope is 1 up to infinity") {
+TEST_CASE("clamp: bounds that are none, and bounds out of order") {
+  CHECK(error_of([] { clamp(ones({2}), 2, 1); }) == "clamp: nothing lies between 2.000000 and 1.000000");
+  CHECK(error_of([] { clamp(ones({2}), NaN, 1); }) == "clamp: nothing lies between nan and 1.000000");
   CHECK(slope([](Tensor x) { return clamp(x, 0, inf); }, inf) == 1);
   CHECK(std::isnan(slope([](Tensor x) { return clamp(x, 0, inf); }, NaN)));
 }
