@@ -57,6 +57,8 @@ Recorder::~Recorder() {
   } catch (const Error&) {  // a destructor cannot tell
   }
   state_->open = false;
+  state_->calls.clear();  // of a step without backward(): their nodes' hooks own the state
+  state_->links.clear();
   remove_member<nn::Observer>(nn::observer, *state_);
   remove_member<optim::StepObserver>(optim::observer, *state_);
 }

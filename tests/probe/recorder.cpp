@@ -272,6 +272,29 @@ TEST_CASE("Recorder: either may die first, and nothing is left behind") {
   CHECK(Storage::live == storages);
 }
 
+TEST_CASE("Recorder: a step without its backward() is not left behind") {
+  const int64_t nodes = Node::live, storages = Storage::live;
+  {
+    const Folder folder;
+    Net net;
+    const probe::RecorderOptions options{.every = 1, .details_every = 1, .out = folder};
+    {
+      Recorder recorder(net, options);
+      net(batch(4));
+    }
+    {
+      Recorder recorder(net, options);
+      mean(square(net(batch(4)))).backward();
+    }
+    {
+      Recorder recorder(net, options);
+      CHECK_THROWS_AS(net(randn({4, 6}).requires_grad_() * 2), Error);
+    }
+  }
+  CHECK(Node::live == nodes);
+  CHECK(Storage::live == storages);
+}
+
 TEST_CASE("Recorder: sites by name") {
   const Folder folder;
   Net net;
