@@ -189,7 +189,7 @@ Tensor& Tensor::copy_(const Tensor& y) {
   kernel::copy(apart_from(*this, y), *this);
   storage().changed("copy_");
   if (recording() && (history() || y.history()))
-    set_history(y.history() ? fathom::expand(y.to(dtype()), shape()).history() : nullptr);
+    set_history(y.history() ? identity(fathom::expand(y.to(dtype()), shape())).history() : nullptr);
   return *this;
 }
 Tensor& Tensor::fill_(double value) {

@@ -4,6 +4,7 @@
 #include "fathom/autograd/backward.h"
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/grad.h"
+#include "fathom/autograd/hooks.h"
 #include "fathom/autograd/ops/arithmetic.h"
 #include "fathom/autograd/ops/pointwise.h"
 #include "fathom/autograd/ops/reduce.h"
@@ -87,6 +88,19 @@ TEST_CASE("in place: the handle gets a new history") {
   CHECK(!u.requires_grad());
   u.copy_(square(x));
   CHECK(grad(sum(u), x).to_vector() == Values{4, 6});
+}
+
+TEST_CASE("in place: a copy has a place of its own on the tape") {
+  const Tensor x = tensor({2.0, 3.0}, {.requires_grad = true});
+  Tensor y = zeros({2});
+  y.copy_(x);
+  y *= 2;  // y is no leaf
+  CHECK(grad(sum(y), x).to_vector() == Values{2, 2});
+  const Tensor z = x * 1;
+  Tensor w = zeros({2});
+  w.copy_(z);
+  register_hook(w, [](const Tensor& g) { return g * 10; });
+  CHECK(grad(sum(z + w), x).to_vector() == Values{11, 11});
 }
 
 TEST_CASE("in place: errors at the call") {
