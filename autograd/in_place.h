@@ -6,9 +6,13 @@
 
 namespace fathom {
 
-// Throws Error when x must not be changed in place now: while recording, a leaf that requires grad; and, where the
-// change is recorded (x or other has a history), a view and what has living views.
+// Throws Error when x must not be changed in place now: one expanded; while recording, a leaf that requires grad; and,
+// where the change is recorded (x or other has a history), a view and what has living views.
 inline void check_in_place(const char* op, const Tensor& x, const History* other) {
+  for (int d = 0; d < x.shape().rank && !x.is_contiguous(); ++d)
+    if (x.strides()[d] == 0 && x.shape()[d] > 1)
+      throw Error(std::string(op) + ": the tensor of shape " + to_string(x.shape()) + " and strides " +
+                  to_string(x.strides()) + " has several elements in one place; change its clone()");
   if (!recording()) return;
   const Node* node = node_of(x);
   if (node && node->is_leaf() && node->trained)

@@ -125,7 +125,7 @@ class Tensor {
   Tensor sigmoid() const;
   Tensor softmax(int64_t d) const;
 
-  // ---- in place; while recording an Error on a leaf that requires grad, on a view, on what has living views ----
+  // ---- in place; an Error on one expanded; while recording on a leaf that requires grad, a view, what has views ----
   Tensor& add_(const Tensor& other);
   Tensor& sub_(const Tensor& other);
   Tensor& mul_(const Tensor& other);

@@ -124,6 +124,14 @@ TEST_CASE("in place: errors at the call") {
   CHECK(error_of([&] { part += 1; }) == "");  // nothing is recorded of it
   CHECK(error_of([&] { part += leaf; }).find("add_: the tensor of shape (2) is a view") == 0);
 
+  Tensor repeated = expand(zeros({2, 1}), {2, 3});
+  const std::string on_repeated =
+      ": the tensor of shape (2, 3) and strides (1, 0) has several elements in one place; change its clone()";
+  CHECK(error_of([&] { repeated += 1; }) == "add_" + on_repeated);
+  CHECK(error_of([&] { repeated.copy_(ones({3})); }) == "copy_" + on_repeated);
+  CHECK(error_of([&] { repeated.fill_(1); }) == "fill_" + on_repeated);
+  CHECK(repeated.to_vector() == Values(6));
+
   Tensor n = tensor({1, 2}), x = zeros({2});
   CHECK(error_of([&] { n += 0.5; }) == "add_: the number 0.500000 with a tensor of i64; convert with .to(f32)");
   CHECK(error_of([&] { n *= 0.5; }) == "mul_: the number 0.500000 with a tensor of i64; convert with .to(f32)");
