@@ -17,6 +17,7 @@ class Adam : public Grouped<AdamOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
+  int remembers() const override { return 2; }
   void check_options(size_t group) const override;
 };
 
@@ -32,6 +33,7 @@ class AdamW : public Grouped<AdamWOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
+  int remembers() const override { return 2; }
   void check_options(size_t group) const override;
 };
 

@@ -25,6 +25,7 @@ class Muon : public Grouped<MuonOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
+  int remembers() const override { return 1; }
 };
 
 }  // namespace fathom::optim

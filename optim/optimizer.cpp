@@ -131,9 +131,11 @@ void Optimizer::load_state(const State& state) {
   std::vector<Parameter> next = parameters_;
   for (Parameter& p : next) {
     p.steps = number(p.name + ".steps", int64_t{});
-    p.first = take(p.name + ".first", p.w.shape(), p.w.dtype());
-    p.second = take(p.name + ".second", p.w.shape(), p.w.dtype());
-    p.third = take(p.name + ".third", p.w.shape(), p.w.dtype());
+    int needed = p.steps > 0 && p.w.numel() > 0 ? remembers() : 0;
+    for (const auto& [name, x] : {std::pair(".first", &p.first), {".second", &p.second}, {".third", &p.third}}) {
+      *x = take(p.name + name, p.w.shape(), p.w.dtype());
+      if (needed-- > 0 && !x->defined()) throw Error("load_state: the state has no " + p.name + name);
+    }
   }
   std::vector<double> rates;
   for (size_t i = 0; rate(i); ++i) rates.push_back(number("groups." + std::to_string(i) + ".lr", double{}));

@@ -110,7 +110,14 @@ TEST_CASE("states: names, and what does not fit") {
   CHECK(load(state) == "load_state: x of the state is not known here");
   state.back() = {"parameter 1.third", ones({4})};
   CHECK(load(state) == "load_state: parameter 1.third is f64 (4, 1) here, f32 (4) in the state");
+  state = opt.state();
+  state.erase(state.begin() + 2);
+  CHECK(load(state) == "load_state: the state has no parameter 0.second");
   CHECK(opt.state().size() == 7);
+  optim::SGD plain({p.w, p.b}), heavy({p.w, p.b}, {.momentum = 0.9});
+  take_step(plain, p);
+  heavy.load_state(plain.state());  // momentum that has not begun
+  take_step(heavy, p);
   optim::LBFGS other({p.w});
   CHECK(error_of([&] { other.load_state(opt.state()); }) == "load_state: LBFGS has 6 tensors, the state 7");
 }
