@@ -25,10 +25,14 @@ Tensor orthogonalized(const Tensor& g, int steps) {
   return (tall ? transpose(x) : x).contiguous();
 }
 
+void Muon::check_options(size_t group) const {
+  for (const Parameter& p : parameters_)
+    if (p.group == group && p.w.dim() < 2 && p.w.grad().defined())
+      throw Error("Muon: " + p.name + ", of shape " + to_string(p.w.shape()) + ", is no matrix; give it to AdamW");
+}
+
 void Muon::update(Parameter& p, const Tensor& g, double clip_scale) {
   const MuonOptions& o = groups[p.group];
-  if (p.w.dim() < 2)
-    throw Error("Muon: " + p.name + ", of shape " + to_string(p.w.shape()) + ", is no matrix; give it to AdamW");
   if (!p.w.numel()) return;
   if (!p.first.defined()) p.first = kernel::full(p.w.shape(), 0, p.w.dtype());
   visit_floating("step", p.w.dtype(), [&]<class T>(T) {

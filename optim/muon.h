@@ -18,7 +18,7 @@ struct MuonOptions {
   int steps = 5;
 };
 extern template class Grouped<MuonOptions>;
-// Throws Error, at the step, on a parameter of fewer than two axes.
+// Throws Error, at the step and before any change, on a parameter of fewer than two axes.
 class Muon : public Grouped<MuonOptions> {
  public:
   using Grouped::Grouped;
@@ -26,6 +26,7 @@ class Muon : public Grouped<MuonOptions> {
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
   int remembers() const override { return 1; }
+  void check_options(size_t group) const override;
 };
 
 }  // namespace fathom::optim

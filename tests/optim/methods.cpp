@@ -221,6 +221,11 @@ TEST_CASE("Muon: the update is nearly orthogonal, of the gradient's directions")
   bias.set_grad(ones({8}));
   CHECK(error_of([&] { optim::Muon({bias}).step(); }) ==
         "Muon: parameter 0, of shape (8), is no matrix; give it to AdamW");
+  const List before = w.to_vector();
+  CHECK(error_of([&] {
+          optim::Muon({w, bias}).step();
+        }) == "Muon: parameter 1, of shape (8), is no matrix; give it to AdamW");
+  CHECK(w.to_vector() == before);
   CHECK(error_of([&] { optim::orthogonalized(bias); }) == "orthogonalized: needs a matrix, got (8)");
 }
 
