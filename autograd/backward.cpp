@@ -8,7 +8,7 @@ namespace {
 
 class ToLeaves final : public Walk, public Cotangents {
  public:
-  explicit ToLeaves(Node& y) : at_(&y) {}
+  explicit ToLeaves(Node& y) : Walk(true), at_(&y) {}
   ~ToLeaves() {  // only after an error is there something left
     for (; waiting_; at_ = at_->older)
       if (has_flow(*at_)) {

@@ -38,7 +38,7 @@ struct CheckpointNode final : Node {
   void vjp(Tensor g, Wanted wanted, Cotangents& into) override {
     const Tensor y = run_again();
     const pool::vector<Node*> xs = nodes(wanted);
-    pool::vector<Tensor> gs = Slice(node_of(y), xs, Slice::Beyond::cut).vjp(std::move(g));
+    pool::vector<Tensor> gs = Slice(node_of(y), xs, Slice::Beyond::cut).vjp(std::move(g), Walk::runs_hooks());
     for (size_t i = 0; i < xs.size(); ++i)
       if (gs[i].defined()) into.add(*xs[i], std::move(gs[i]));
   }

@@ -18,7 +18,7 @@ pool::vector<Node*> nodes_of(std::span<const Tensor> xs) {
 
 Slice::Slice(const Tensor& y, std::span<const Tensor> xs) : Slice(node_of(y), nodes_of(xs)) {}
 
-Slice::Slice(Node* y, std::span<Node* const> xs, Beyond beyond) : y_(y), reached_(xs.size(), 0) {
+Slice::Slice(Node* y, std::span<Node* const> xs, Beyond beyond) : beyond_(beyond), y_(y), reached_(xs.size(), 0) {
   const uint32_t x_not_met = ++epoch_, x_met = ++epoch_, leads_to_y = ++epoch_, comes_from_x = ++epoch_;
   size_t ahead = 0;
   for (Node* x : xs) {
@@ -56,7 +56,7 @@ Slice::Slice(Node* y, std::span<Node* const> xs, Beyond beyond) : y_(y), reached
 // A walk over the slice that leaves no flow behind, also after an error.
 class Slice::Ebb : public Walk, public Cotangents {
  public:
-  explicit Ebb(const Slice& slice) : slice_(slice) {}
+  explicit Ebb(const Slice& slice, bool runs_hooks = false) : Walk(runs_hooks), slice_(slice) {}
   ~Ebb() {
     for (const Step& step : slice_.steps_) clear(*step.node);
     for (const auto& x : slice_.xs_)
@@ -102,7 +102,7 @@ Tensor Slice::jvp_between(Node& from, Node& to, const Tensor& v) const {
 }
 
 pool::vector<Tensor> Slice::vjp(Tensor u, bool run_hooks) const {
-  Ebb walk(*this);
+  Ebb walk(*this, run_hooks);
   if (y_) walk.flow(*y_) = std::move(u);
   for (size_t k = steps_.size(); k-- > 0;) {
     const Step& step = steps_[k];
@@ -120,7 +120,7 @@ pool::vector<Tensor> Slice::vjp(Tensor u, bool run_hooks) const {
       continue;
     }
     Tensor& at = walk.flow(*xs_[i]);
-    if (run_hooks && at.defined() && xs_[i]->watch &&
+    if (run_hooks && beyond_ == Beyond::through && at.defined() && xs_[i]->watch &&
         !std::any_of(steps_.begin(), steps_.end(), [&](const Step& step) { return step.node.get() == xs_[i].get(); }))
       at = watched(*xs_[i], std::move(at));
     result.push_back(at);

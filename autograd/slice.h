@@ -35,7 +35,8 @@ class Slice {
   // The same of the stretch from one node on the way to a newer one: d to / d from times v.
   Tensor jvp_between(Node& from, Node& to, const Tensor& v) const;
 
-  // J^T u, back along the tape. A result is undefined where y does not depend on that x. Hooks are run where asked for.
+  // J^T u, back along the tape. A result is undefined where y does not depend on that x. Hooks are run where asked for;
+  // of xs that cut the stretch off they are the business of the walk that is under way.
   pool::vector<Tensor> vjp(Tensor u, bool run_hooks = false) const;
 
  private:
@@ -49,6 +50,7 @@ class Slice {
   class Ebb;
   void advance(Ebb& walk, const Step& step) const;  // forward, over one node
 
+  Beyond beyond_;
   Ref<Node> y_;
   pool::vector<Ref<Node>> xs_;
   pool::vector<uint8_t> reached_;

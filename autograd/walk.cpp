@@ -12,6 +12,7 @@ Walk::~Walk() {
     aside_.pop_back();
   }
   --depth_;
+  runs_hooks_ = around_;
 }
 
 void Walk::claim(Node& node) {

@@ -7,7 +7,7 @@ namespace fathom {
 
 class Walk {
  public:
-  Walk() : number_(++depth_) {}
+  explicit Walk(bool runs_hooks) : number_(++depth_), around_(std::exchange(runs_hooks_, runs_hooks)) {}
   ~Walk();
   Walk(const Walk&) = delete;
   Walk& operator=(const Walk&) = delete;
@@ -17,6 +17,8 @@ class Walk {
     if (node.walk != number_) claim(node);
     return node.flow;
   }
+  // Whether the innermost walk under way does: what a rule of a node walks over is part of it.
+  static bool runs_hooks() { return runs_hooks_; }
   bool has_flow(const Node& node) const { return node.walk == number_ && node.flow.defined(); }
 
  private:
@@ -27,8 +29,10 @@ class Walk {
     uint32_t walk;
   };
   uint32_t number_;
+  bool around_;  // what runs_hooks_ was
   pool::vector<Aside> aside_;
   inline static constinit thread_local uint32_t depth_ = 0;
+  inline static constinit thread_local bool runs_hooks_ = false;
 };
 
 // Shows g to the hooks of a node, which may replace it, and to retain_grad.

@@ -4,7 +4,9 @@
 
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/grad.h"
+#include "fathom/autograd/hooks.h"
 #include "fathom/autograd/ops.h"
+#include "fathom/autograd/slice.h"
 #include "fathom/tensor/print.h"
 
 using namespace fathom;
@@ -91,6 +93,36 @@ TEST_CASE("checkpoint: within a checkpoint") {
   const auto again = grad(sum(square(y)), {c.x, c.w});
   CHECK(same(plain[0], again[0]));
   CHECK(same(plain[1], again[1]));
+}
+
+TEST_CASE("checkpoint: hooks inside are run, once, and only where hooks are") {
+  manual_seed(6);
+  Case c;
+  int calls = 0;
+  const auto f = [&](const Tensor& x) {
+    const Tensor h = layer(x, c.w);
+    register_hook(h, [&calls](const Tensor& g) { return ++calls, g * 10; });
+    return h;
+  };
+  const Tensor x = sin(c.x);
+  register_hook(x, [](const Tensor& g) { return g * 2; });
+  const auto plain = grad(sum(square(f(x))), {c.x, c.w});
+  CHECK(calls == 1);
+  const auto within = [&](const Tensor& at) { return checkpoint(f, at); };
+  for (const Tensor& y : {checkpoint(f, x), checkpoint(within, x)}) {
+    const auto again = grad(sum(square(y)), {c.x, c.w});
+    CHECK(same(plain[0], again[0]));
+    CHECK(same(plain[1], again[1]));
+  }
+  CHECK(calls == 3);
+  sum(square(within(x))).backward();
+  CHECK(same(plain[0], c.x.grad()));
+  CHECK(calls == 4);
+  const Tensor y = checkpoint(f, x);
+  const Slice slice(y, std::span(&x, 1));  // a Jacobian's products run none
+  CHECK(same(slice.vjp(ones({3, 4}, {.dtype = f64}))[0],
+             Slice(layer(x, c.w), std::span(&x, 1)).vjp(ones({3, 4}, {.dtype = f64}))[0]));
+  CHECK(calls == 4);
 }
 
 TEST_CASE("checkpoint: the intermediate results are not kept") {

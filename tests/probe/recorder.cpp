@@ -1,4 +1,5 @@
 #include "fathom/probe/recorder.h"
+#include "fathom/autograd/checkpoint.h"
 #include "fathom/autograd/slice.h"
 
 #include <unistd.h>  // getpid
@@ -270,6 +271,27 @@ TEST_CASE("Recorder: either may die first, and nothing is left behind") {
   CHECK(nn::observer == nullptr);
   CHECK(Node::live == nodes);
   CHECK(Storage::live == storages);
+}
+
+TEST_CASE("Recorder: sites within a checkpoint are measured when they are computed again") {
+  const Folder folder;
+  manual_seed(2);
+  Net net;
+  net.eval();
+  std::vector<std::vector<probe::SiteMeasure>> seen;
+  for (const bool checkpointed : {false, true}) {
+    Recorder recorder(net, {.every = 1, .out = folder, .cold_steps = 200});
+    const auto run = [&](const Tensor& x) { return net(x); };
+    recorder.backward(mean(square(checkpointed ? checkpoint(run, batch(4)) : run(batch(4)))));
+    seen.push_back(recorder.last());
+  }
+  REQUIRE(seen[0].size() == 5);
+  REQUIRE(seen[1].size() == 5);
+  for (size_t i = 0; i < 5; ++i) {
+    CHECK(seen[0][i].site == seen[1][i].site);
+    CHECK(seen[0][i].sigma_max == doctest::Approx(seen[1][i].sigma_max).epsilon(1e-3));
+    CHECK(seen[0][i].gain == seen[1][i].gain);
+  }
 }
 
 TEST_CASE("Recorder: a step without its backward() is not left behind") {
