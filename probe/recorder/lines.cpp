@@ -11,8 +11,8 @@
 // and "-Infinity". What was not measured is left out.
 #include <cblas.h>
 
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <ctime>
 #include <fstream>
 
@@ -40,9 +40,9 @@ std::string processor() {
 }
 
 void add_text_or_number(JsonLine& line, const std::string& name, const std::string& text) {
-  char* end = nullptr;
-  const long long n = std::strtoll(text.c_str(), &end, 10);
-  if (!text.empty() && !*end) line.add(name, int64_t(n));
+  int64_t n = 0;
+  const char *const begin = text.data(), *const end = begin + text.size();
+  if (const auto [at, error] = std::from_chars(begin, end, n); error == std::errc() && at == end) line.add(name, n);
   else line.add(name, text);
 }
 

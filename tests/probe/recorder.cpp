@@ -194,6 +194,14 @@ TEST_CASE("Recorder: the record is whole after every step, and the report reads 
   std::ofstream(folder.path / "record.jsonl", std::ios::app) << R"({"type":"st)";
   { Recorder recorder(net, {.out = folder, .name = "b"}); }
   CHECK(probe::record::read(folder.path / "record.jsonl").runs.size() == 2);
+
+  // A number that is none of 64 bits stays as it was written.
+  { Recorder recorder(net, {.out = folder, .name = "c", .info = {{"seed", "18446744073709551615"}, {"depth", "-3"}}}); }
+  for (const json& line : folder.lines())
+    if (line["type"] == "run" && line["run"] == "c") {
+      CHECK(line["seed"] == "18446744073709551615");
+      CHECK(line["depth"] == -3);
+    }
 }
 
 TEST_CASE("Recorder: the norm may be told; numbers that are none are recorded as such") {
