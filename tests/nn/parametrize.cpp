@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "fathom/autograd/checkpoint.h"
 #include "fathom/optim/optim.h"
 #include "fathom/probe/jacobian.h"
 #include "fathom/tensor/kernels/lapack.h"
@@ -124,6 +125,19 @@ TEST_CASE("spectral_norm: gradients, with the singular vectors found exactly") {
     w = at;
     CHECK(g[size_t(i)] == doctest::Approx((up - down) / (2 * h)).epsilon(1e-6));
   }
+}
+
+TEST_CASE("spectral_norm: a call that is computed again does not go on with the singular vectors") {
+  auto plain = nn::spectral_norm(linear_of(2)), again = nn::spectral_norm(linear_of(2));
+  const Tensor x = normal({3, 5}, 7), other = normal({4, 5}, 3);  // of which power iteration knows nothing yet
+  plain.parameters()[1].detach().copy_(other);
+  again.load_from(plain);
+  sum(square(plain(x))).backward();
+  sum(square(checkpoint([&](const Tensor& at) { return again(at); }, x))).backward();
+  for (size_t i = 0; i < 2; ++i)
+    CHECK(plain.parameters()[i].grad().to_vector() == again.parameters()[i].grad().to_vector());
+  for (size_t i = 1; i < 3; ++i)
+    CHECK(plain.named_buffers()[i].tensor.to_vector() == again.named_buffers()[i].tensor.to_vector());
 }
 
 TEST_CASE("spectral_norm of convolutions: the cap, what is saved and measured, derivatives") {
