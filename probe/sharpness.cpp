@@ -68,17 +68,15 @@ class Hessian {
 };
 
 Vector start_of(std::span<const Tensor> parameters, const SharpnessOptions& options) {
-  Rng rng(options.seed, 0x7368617270);
   Vector v;
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!options.start.empty()) {
-      check_direction("sharpness", options.start[i], parameters[i].shape(), parameters[i].dtype());
-      v.push_back(kernel::clone(options.start[i]));
-    } else {
-      v.emplace_back(parameters[i].shape(), parameters[i].dtype());
-      fill_normal(v.back(), 0, 1, rng);
-    }
+  for (size_t i = 0; i < options.start.size(); ++i) {
+    check_direction("sharpness", options.start[i], parameters[i].shape(), parameters[i].dtype());
+    v.push_back(kernel::clone(options.start[i]));
   }
+  if (const double size = norm(v); size > 0 && std::isfinite(size)) return v;
+  Rng rng(options.seed, 0x7368617270);
+  v = zeros(parameters);
+  for (const Tensor& each : v) fill_normal(each, 0, 1, rng);
   return v;
 }
 

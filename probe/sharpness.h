@@ -9,7 +9,7 @@ namespace fathom::probe {
 struct SharpnessOptions {
   int64_t iterations = 20;         // of Lanczos; each is one product with the Hessian
   double tolerance = 1e-4;         // done when the residual is at most this part of the value
-  std::vector<Tensor> start = {};  // a direction from before: a warm start
+  std::vector<Tensor> start = {};  // a direction from before: a warm start, where it is not zero and finite
   uint64_t seed = 0;               // of the direction drawn else
 };
 

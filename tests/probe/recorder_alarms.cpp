@@ -100,6 +100,11 @@ TEST_CASE("sharpness: the largest eigenvalue, and its direction") {
   CHECK(warm.iterations == 1);
   CHECK(error_of([&] { probe::sharpness(loss, std::vector<Tensor>{w}, {.iterations = 0}); }) ==
         "sharpness: 0 iterations, at least 1 is needed");
+  // A loss that is no number leaves no direction, and what is measured next begins at random.
+  const auto none = probe::sharpness(loss * NAN, std::vector<Tensor>{w, v});
+  CHECK(std::isnan(none.value));
+  CHECK(probe::sharpness(loss, std::vector<Tensor>{w, v}, {.start = none.direction}).value ==
+        doctest::Approx(s.value).epsilon(1e-6));
 }
 
 TEST_CASE("Recorder: sharpness goes into the record beside 2 / lr") {
