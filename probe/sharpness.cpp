@@ -46,7 +46,11 @@ Vector zeros(std::span<const Tensor> parameters) {
 class Hessian {
  public:
   Hessian(const Tensor& loss, std::span<const Tensor> parameters)
-      : parameters_(parameters), gradient_(grad(loss, parameters, {.create_graph = true, .allow_unused = true})) {}
+      : parameters_(parameters), gradient_(grad(loss, parameters, {.create_graph = true, .allow_unused = true})) {
+    for (const Tensor& g : gradient_)
+      if (g.defined()) return;
+    throw Error("sharpness: the loss depends on none of the " + std::to_string(parameters.size()) + " parameters");
+  }
 
   Vector times(const Vector& v) const {  // the gradient of <gradient, v>: one walk for all parameters
     const Recording on(true);

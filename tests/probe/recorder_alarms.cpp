@@ -100,6 +100,8 @@ TEST_CASE("sharpness: the largest eigenvalue, and its direction") {
   CHECK(warm.iterations == 1);
   CHECK(error_of([&] { probe::sharpness(loss, std::vector<Tensor>{w}, {.iterations = 0}); }) ==
         "sharpness: 0 iterations, at least 1 is needed");
+  const std::vector<Tensor> unused{ones({2}, {.requires_grad = true}), ones({3})};
+  CHECK(error_of([&] { probe::sharpness(loss, unused); }) == "sharpness: the loss depends on none of the 2 parameters");
   // A loss that is no number leaves no direction, and what is measured next begins at random.
   const auto none = probe::sharpness(loss * NAN, std::vector<Tensor>{w, v});
   CHECK(std::isnan(none.value));
