@@ -34,7 +34,7 @@ void Recorder::State::check_loss() {
     std::vector<double> sorted(losses.begin(), losses.end());
     std::nth_element(sorted.begin(), sorted.begin() + std::ptrdiff_t(sorted.size() / 2), sorted.end());
     const double usual = sorted[sorted.size() / 2];
-    if (loss > watch.loss_spike * usual)
+    if (usual > 0 && loss > watch.loss_spike * usual)
       raise("loss_spike", "",
             "the loss " + short_text(loss) + " is " + short_text(loss / usual) + " times the median of the last " +
                 std::to_string(losses.size()) + " steps");

@@ -35,6 +35,14 @@ TEST_CASE("Recorder: alarms of the loss") {
   CHECK(run.points.size() == 5);
 }
 
+TEST_CASE("Recorder: a loss that may be negative has no spikes in multiples of its median") {
+  const Folder folder;
+  nn::Sequential net = tanh_layers(1);
+  Recorder recorder(net, {.every = 0, .out = folder, .alarms = {.loss_spike = 4}});
+  for (double loss : {-10.0, -9.0, -11.0, 0.0, 2.0}) recorder.backward(sum(net(inputs(2)) * 0) + loss);
+  CHECK(recorder.alarms().empty());
+}
+
 TEST_CASE("Recorder: alarms of the layers; one that stops is an Error after the record is written") {
   const Folder folder;
   nn::Sequential net = tanh_layers(3);
