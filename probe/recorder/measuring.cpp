@@ -90,7 +90,8 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
       .batch_axis = kind.batch_axis, .leading = options.samples, .seed = uint64_t(steps) << 24 ^ uint64_t(y.number)};
   if (coupled) how.samples = *coupled ? Samples::coupled : Samples::independent;
   const Jacobian jacobian(std::move(slice), how);
-  if (!coupled) coupled = jacobian.coupled();
+  const bool telling = kind.batch_axis < x.shape.rank && x.shape[int(kind.batch_axis)] > 1;  // more than one sample
+  if (!coupled && (telling || jacobian.coupled())) coupled = jacobian.coupled();
   row.has_jacobian = true;
   row.coupled = jacobian.coupled();
   if (g.defined()) {  // backward() brings nothing to x
