@@ -120,7 +120,7 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
     const Tensor norms = jacobian.frobenius({.exact_below = options.probes, .probes = options.probes}).value;
     row.frobenius = norm_of(norms) / std::sqrt(double(norms.numel()));
   }
-  if (!detailed) return;
+  if (!detailed || jacobian.outputs() == 0 || jacobian.inputs() == 0) return;
 
   const Stopwatch more(details);
   row.has_details = true;

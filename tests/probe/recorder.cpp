@@ -255,6 +255,18 @@ TEST_CASE("Recorder: samples that reach each other are labelled") {
   CHECK(folder.lines()[1]["sites"][1]["coupled"] == true);
 }
 
+TEST_CASE("Recorder: a layer without outputs has no spectrum, and disturbs nothing") {
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 0), nn::Linear(0, 3));
+  Recorder recorder(net, {.every = 1, .details_every = 1, .out = folder});
+  recorder.backward(mean(square(net(batch(4)))));
+  REQUIRE(recorder.last().size() == 2);
+  for (const auto& m : recorder.last()) {
+    CHECK(m.sigma_max == 0);
+    CHECK(!m.has_details);
+  }
+}
+
 TEST_CASE("Recorder: one sample does not tell whether samples reach each other") {
   struct Centre : nn::Module {
     Tensor forward(Tensor x) override { return x - mean(x, 0, true); }
