@@ -72,6 +72,13 @@ struct CheckpointNode final : Node {
 
 }  // namespace
 
+Replay::Replay(const Rng& then)
+    : now_(default_rng()),
+      before_(std::exchange(recomputing_, true)),
+      since_before_(std::exchange(recomputing_since_, Node::last_number)) {
+  default_rng() = then;
+}
+
 Tensor checkpoint_of(Owned<Checkpointed> f, const Tensor& x) {
   if (!recording()) return (*f)(x);
   const Rng then = default_rng();

@@ -6,19 +6,18 @@
 namespace fathom {
 
 inline constinit thread_local bool recomputing_ = false;
+inline constinit thread_local uint64_t recomputing_since_ = 0;  // the number of the newest node before
 // f of a checkpoint is being run again: what has effects beside its value (running statistics) leaves them out.
 inline bool recomputing() { return recomputing_; }
 
 // The default random numbers as they were, and the mark of recomputing, for as long as f runs again.
 class Replay {
  public:
-  explicit Replay(const Rng& then) : now_(default_rng()), before_(recomputing_) {
-    default_rng() = then;
-    recomputing_ = true;
-  }
+  explicit Replay(const Rng& then);
   ~Replay() {
     default_rng() = now_;
     recomputing_ = before_;
+    recomputing_since_ = since_before_;
   }
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;
@@ -26,6 +25,7 @@ class Replay {
  private:
   Rng now_;
   bool before_;
+  uint64_t since_before_;
 };
 
 // What is run again.

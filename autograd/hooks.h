@@ -17,6 +17,8 @@ struct Hook : pool::Pooled {
 Node& node_on_tape(const char* op, const Tensor& x);
 // Runs after the hooks that the node has already.
 void add_hook(Node& node, Owned<Hook> hook);
+// Whether what runs now is computed again, and the node stands outside: the first run has put its hooks there.
+bool has_hooks_of_this_run(const Node& node);
 
 // f(g) is called with the gradient of x, complete, whenever backward() or grad() passes it. A tensor that f returns
 // takes its place; f may return nothing. An f that holds x itself is never freed: each owns the other.
@@ -30,7 +32,8 @@ void register_hook(const Tensor& x, F f) {
       else return f(g);
     }
   };
-  add_hook(node_on_tape("register_hook", x), Owned<Hook>(new FHook(std::move(f))));
+  Node& node = node_on_tape("register_hook", x);
+  if (!has_hooks_of_this_run(node)) add_hook(node, Owned<Hook>(new FHook(std::move(f))));
 }
 
 }  // namespace fathom

@@ -1,5 +1,6 @@
 // The methods of Tensor that concern its place on the tape.
 #include "fathom/autograd/backward.h"
+#include "fathom/autograd/checkpoint.h"  // recomputing
 #include "fathom/autograd/node.h"
 
 namespace fathom {
@@ -52,6 +53,8 @@ void add_hook(Node& node, Owned<Hook> hook) {
   while (*at) at = &(*at)->next;
   *at = std::move(hook);
 }
+
+bool has_hooks_of_this_run(const Node& node) { return recomputing() && node.number <= recomputing_since_; }
 
 void Tensor::retain_grad() const { watch(node_on_tape("retain_grad", *this)).retain_grad = true; }
 void Tensor::backward() const { fathom::backward(*this); }

@@ -125,6 +125,22 @@ TEST_CASE("checkpoint: hooks inside are run, once, and only where hooks are") {
   CHECK(calls == 4);
 }
 
+TEST_CASE("checkpoint: a hook that is put within on what stands outside is put once") {
+  const Tensor x = tensor({1.0, 2.0}, {.requires_grad = true});
+  const auto once = [](const Tensor& w, const Tensor& at) {
+    for (const Tensor& each : {at, w}) register_hook(each, [](const Tensor& g) { return g * 10; });
+    return at * w;
+  };
+  for (const bool nested : {false, true}) {
+    const Tensor w = tensor({3.0}, {.requires_grad = true});
+    const auto f = [=](const Tensor& at) { return once(w, at); };
+    const auto within = [=](const Tensor& at) { return checkpoint(f, at * 1); };
+    const auto [gx, gw] = grad(sum(nested ? checkpoint(within, x * 1) : checkpoint(f, x * 1)), {x, w});
+    CHECK(gx.to_vector() == std::vector<double>{30, 30});
+    CHECK(gw.to_vector() == std::vector<double>{30});
+  }
+}
+
 TEST_CASE("checkpoint: the intermediate results are not kept") {
   const Tensor x = randn({100}, {.requires_grad = true});
   const auto deep = [](const Tensor& at) {
