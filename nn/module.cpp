@@ -58,6 +58,31 @@ void check_same_structure(const std::vector<NamedTensor>& to, const std::vector<
                 std::to_string(from.size()) + " there");
 }
 
+void check_same_structure(const Module& to, const Module& from) {
+  for (const bool buffers : {false, true}) check_same_structure(named(to, buffers, false), named(from, buffers, false));
+}
+
+// The i-th tensor, where it is floating, is replaced by one of dtype_of(i). Tied ones stay tied.
+template <class F>
+void convert(Module& m, F dtype_of) {
+  std::vector<std::pair<Tensor, Tensor>> converted;
+  size_t i = 0;
+  each_tensor(m, [&](auto&, std::string_view, Tensor& x, bool) {
+    const Dtype dtype = dtype_of(i++);
+    if (!is_floating(x.dtype()) || !is_floating(dtype) || x.dtype() == dtype) return;
+    for (const auto& [before, after] : converted)
+      if (before.is_same(x)) return void(x = after);
+    Tensor y;
+    {
+      const NoGrad off;
+      y = x.to(dtype);
+    }
+    if (x.requires_grad()) y.requires_grad_();
+    converted.emplace_back(x, y);
+    x = std::move(y);
+  });
+}
+
 // Where an Error came from, for the modules around it to give the path from there.
 struct ModuleError final : Error {
   const Module* module;
@@ -103,20 +128,7 @@ void Module::train(bool on) {
 
 void Module::to(Dtype dtype) {
   if (!is_floating(dtype)) throw Error(std::string("Module::to: f32 or f64, got ") + to_string(dtype));
-  std::vector<std::pair<Tensor, Tensor>> converted;
-  each_tensor(*this, [&](auto&, std::string_view, Tensor& x, bool) {
-    if (!is_floating(x.dtype()) || x.dtype() == dtype) return;
-    for (const auto& [before, after] : converted)
-      if (before.is_same(x)) return void(x = after);
-    Tensor y;
-    {
-      const NoGrad off;
-      y = x.to(dtype);
-    }
-    if (x.requires_grad()) y.requires_grad_();
-    converted.emplace_back(x, y);
-    x = std::move(y);
-  });
+  convert(*this, [dtype](size_t) { return dtype; });
 }
 
 void Module::zero_grad() {
@@ -133,13 +145,27 @@ void Module::requires_grad_(bool on) {
 
 void Module::load_from(const Module& other) {
   const NoGrad off;
-  for (const bool buffers : {false, true})
-    check_same_structure(named(*this, buffers, false), named(other, buffers, false));
+  check_same_structure(*this, other);
   for (const bool buffers : {false, true}) {
     std::vector<NamedTensor> to = named(*this, buffers, false);
     const std::vector<NamedTensor> from = named(other, buffers, false);
     for (size_t i = 0; i < to.size(); ++i) to[i].tensor.copy_(from[i].tensor);
   }
+}
+
+void make_same(Module& copy, const Module& m) {
+  check_same_structure(copy, m);
+  std::vector<Tensor> there;
+  each_tensor(m, [&](auto&, std::string_view, const Tensor& x, bool) { there.push_back(x); });
+  convert(copy, [&](size_t i) { return there[i].dtype(); });
+  size_t i = 0;
+  each_tensor(copy, [&](auto&, std::string_view, Tensor& x, bool is_buffer) {
+    const bool on = there[i++].requires_grad();
+    if (!is_buffer && x.requires_grad() != on) x.requires_grad_(on);
+  });
+  copy.load_from(m);
+  const std::vector<NamedModule> to = copy.modules(), from = const_cast<Module&>(m).modules();
+  for (size_t k = 0; k < std::min(to.size(), from.size()); ++k) to[k].module->training = from[k].module->training;
 }
 
 void Fields::operator()(std::string_view name, Module& child) {

@@ -80,15 +80,18 @@ struct Module {
   [[noreturn]] void rethrow_with_path(const Error& e);
 };
 
-// A module of the same structure and values, built as m was: `auto copy = nn::clone(net, in, out)` for a Net(in, out).
-// What its construction draws at random is drawn again by what comes after.
+// Gives a module of m's structure m's values and dtypes, the modes of its modules and what is frozen: for clone.
+void make_same(Module& copy, const Module& m);
+
+// A module of the same structure, values and dtypes, in the same modes and frozen alike, built as m was: `auto copy =
+// nn::clone(net, in, out)` for a Net(in, out). What its construction draws at random is drawn again by what comes
+// after.
 template <std::derived_from<Module> M, class... Arguments>
 M clone(const M& m, Arguments&&... arguments) {
   const Rng before = default_rng();
   M copy(std::forward<Arguments>(arguments)...);
   default_rng() = before;
-  copy.load_from(m);
-  copy.train(m.training);
+  make_same(copy, m);
   return copy;
 }
 

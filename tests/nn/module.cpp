@@ -221,3 +221,24 @@ TEST_CASE("module: no member of the library's modules is forgotten") {
   CHECK(forgotten_by_fields([] { return nn::Sequential(nn::Linear(2, 3), nn::Tanh(), nn::Linear(3, 1)); }).empty());
   CHECK(forgotten_by_fields([] { return nn::Residual(nn::Linear(3, 3)); }).empty());
 }
+
+TEST_CASE("module: clone has the dtypes, the modes and what is frozen of the module it is made of") {
+  Net net;
+  net.to(f64);
+  net.block.count = zeros({1}, {.dtype = f32});
+  net.block.freeze();
+  net.block.norm.eval();
+  {
+    const NoGrad off;
+    net.scale.fill_(1.0 / 3);
+  }
+  Net copy = nn::clone(net);
+  CHECK(copy.scale.item() == 1.0 / 3);
+  CHECK(copy.block.in.weight.dtype() == f64);
+  CHECK(copy.block.count.dtype() == f32);
+  CHECK_FALSE(copy.block.in.weight.requires_grad());
+  CHECK(copy.scale.requires_grad());
+  CHECK(copy.training);
+  CHECK(copy.block.in.training);
+  CHECK_FALSE(copy.block.norm.training);
+}
