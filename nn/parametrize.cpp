@@ -112,16 +112,19 @@ Tensor& field(Module& m, const std::string& name) {
   struct Find final : Fields {
     const std::string& name;
     Tensor* found = nullptr;
+    bool is_buffer = false;
     std::string others;
     explicit Find(const std::string& n) : name(n) {}
-    void on_tensor(std::string_view last, Tensor& x, bool) override {
+    void on_tensor(std::string_view last, Tensor& x, bool buffer) override {
       const std::string here = path(last);
-      if (here == name) found = &x;
+      if (here == name) found = &x, is_buffer = buffer;
       else others += (others.empty() ? "" : ", ") + here;
     }
   } find(name);
   m.fields(find);
   if (!find.found) throw Error("parametrize: no weight " + name + " among " + find.others);
+  if (find.is_buffer)
+    throw Error("parametrize: " + name + " is a buffer; only a parameter can be computed from others");
   return *find.found;
 }
 

@@ -25,7 +25,7 @@ struct Parametrization {
   virtual void fields(Fields& f) = 0;
 };
 
-// The tensor that m's fields call by this path. Throws Error, naming those there are, when there is none.
+// The parameter that m's fields call by this path. Throws Error, naming those there are, when there is none.
 Tensor& field(Module& m, const std::string& name);
 
 template <std::derived_from<Module> M>

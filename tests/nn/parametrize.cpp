@@ -199,3 +199,8 @@ TEST_CASE("parametrisations of recurrent weights, and further forms of a call") 
         "weight_norm: needs a floating weight (out, in, ...), got f32 (2)");
   CHECK(error_of([] { nn::spectral_norm(nn::Linear(2, 2), {.cap = 0}); }).find("spectral_norm: cap must be pos") == 0);
 }
+
+TEST_CASE("parametrisations: what is computed already is not parametrised again") {
+  const auto twice = [] { nn::spectral_norm(nn::orthogonal(nn::Linear(2, 2))); };
+  CHECK(error_of(twice) == "parametrize: weight is a buffer; only a parameter can be computed from others");
+}
