@@ -45,10 +45,14 @@ struct Parametrized : Module {
     return module;
   }
   Tensor forward(Tensor x) override {
-    Tensor y = now().forward(std::move(x));
-    Tensor& w = field(module, how_->weight);
-    w = w.detach();  // else it would hold this call's tape
-    return y;
+    M& m = now();
+    struct Detach {  // else it would hold this call's tape; also when it fails
+      Tensor& w;
+      ~Detach() {
+        if (w.defined()) w = w.detach();
+      }
+    } detach{field(m, how_->weight)};
+    return m.forward(std::move(x));
   }
   int64_t batch_axis() const override { return module.batch_axis(); }
   void fields(Fields& f) override {

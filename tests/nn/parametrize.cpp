@@ -204,3 +204,10 @@ TEST_CASE("parametrisations: what is computed already is not parametrised again"
   const auto twice = [] { nn::spectral_norm(nn::orthogonal(nn::Linear(2, 2))); };
   CHECK(error_of(twice) == "parametrize: weight is a buffer; only a parameter can be computed from others");
 }
+
+TEST_CASE("parametrisations: a call that throws leaves nothing on the tape") {
+  auto m = nn::weight_norm(nn::Linear(3, 3));
+  const auto before = Node::live;
+  CHECK_THROWS_AS(m(ones({2, 5})), Error);
+  CHECK(Node::live == before);
+}
