@@ -154,6 +154,7 @@ Tensor Permutation::inverse(Tensor y) {
 }
 
 Transformed Flow::map(Tensor x) {
+  if (x.dim() < 1) throw Error("Flow: needs a last axis, got " + to_string(x.shape()));
   Tensor log_det = no_change(x);
   for (size_t i = 0; i < size(); ++i) {
     Transformed next = (*this)[i].transform(std::move(x));

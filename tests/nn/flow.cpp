@@ -187,3 +187,8 @@ TEST_CASE("flows: observers see the parts, bad input is named") {
   }
   CHECK(error_of([&] { singular.inverse(ones({1, 2})); }) == "inverse: the matrix is singular: (2, 2)");
 }
+
+TEST_CASE("flow: a sample without an axis is refused") {
+  nn::Flow flow(nn::ActNorm(2));
+  CHECK(error_of([&] { flow.log_prob(ones({})); }) == "Flow: needs a last axis, got ()");
+}
