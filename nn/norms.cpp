@@ -9,6 +9,7 @@
 #include "fathom/autograd/ops/fused.h"
 #include "fathom/autograd/recording.h"
 #include "fathom/nn/size.h"
+#include "fathom/tensor/kernels/map.h"
 
 namespace fathom::nn {
 namespace {
@@ -73,6 +74,7 @@ Tensor BatchNorm::forward(Tensor x) {
   if (std::find(ranks_.begin(), ranks_.end(), x.dim()) == ranks_.end())
     throw Error(std::string(name_) + ": x of rank " + std::to_string(x.dim()) + ": " + to_string(x.shape()));
   check_channels(name_, x, channels_);
+  if (running_mean.defined()) kernel::check_dtypes(name_, x, running_mean);
   if (!training && running_mean.defined()) return batch_norm(x, {running_mean, running_var}, weight, bias, eps);
   const int64_t count = x.numel() / channels_;
   if (training && count < 2)

@@ -206,3 +206,9 @@ TEST_CASE("convolutional modules: initial distribution and bad input") {
           net(zeros({1, 1, 6, 6}));
         }) == "module 2: conv2d: channels differ, with 1 groups: (1, 2, 4, 4) and (1, 3, 3, 3)");
 }
+
+TEST_CASE("batch norm: a batch of another dtype is refused before anything is counted") {
+  nn::BatchNorm1d norm(3, {.affine = false});
+  CHECK_THROWS_AS(norm(ones({4, 3}, {.dtype = f64})), Error);
+  CHECK(norm.num_batches_tracked.item() == 0);
+}
