@@ -25,8 +25,8 @@ Batches::Batches(Dataset data, BatchOptions options) : data_(std::move(data)), o
 }
 
 int64_t Batches::size() const {
-  const int64_t n = data_.size(), more = options_.drop_last ? 0 : options_.size - 1;
-  return (n + more) / options_.size;
+  const int64_t n = data_.size(), whole = n / options_.size;
+  return whole + (!options_.drop_last && n % options_.size != 0);
 }
 
 Dataset Batches::batch(int64_t i) const {

@@ -119,3 +119,11 @@ TEST_CASE("batches: bad input") {
   CHECK(error_of([&] { io::gather_rows(numbered(4).x, numbered(4).x); }) ==
         "gather_rows: index must have rank 1, has shape (4, 2)");
 }
+
+TEST_CASE("batches: a size beyond all rows is one batch of all") {
+  for (const bool drop_last : {false, true}) {
+    const io::Batches all = io::batches(numbered(10), {.size = INT64_MAX, .drop_last = drop_last});
+    CHECK(all.size() == (drop_last ? 0 : 1));
+    CHECK(order(all).size() == (drop_last ? 0 : 10));
+  }
+}
