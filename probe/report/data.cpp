@@ -220,7 +220,7 @@ json run_of(const Run& run, const Kept& kept) {
 // Safe within <script>: no name can end the element or begin another.
 std::string inert(const json& data) {
   std::string out;
-  for (const char c : data.dump(-1, ' ', /*ensure_ascii*/ true)) {
+  for (const char c : data.dump(-1, ' ', /*ensure_ascii*/ true, json::error_handler_t::replace)) {
     if (c == '<') out += "\\u003c";
     else if (c == '>') out += "\\u003e";
     else if (c == '&') out += "\\u0026";

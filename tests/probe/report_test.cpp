@@ -264,3 +264,11 @@ TEST_CASE("report: a long run is thinned and keeps its extremes") {
   CHECK(thin["steps"].size() <= 2002);
   CHECK(count(thin["loss"].dump(), "99.0") == 1);
 }
+
+TEST_CASE("report: a record under a name that is not UTF-8") {
+  const Folder folder;
+  const std::string path = folder / "\xff.jsonl";
+  std::filesystem::rename(folder.write(run), path);
+  probe::write_report(path, folder / "report.html");
+  CHECK(data_of(text_of(folder / "report.html"))["record"] == "\ufffd.jsonl");
+}
