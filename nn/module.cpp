@@ -2,6 +2,7 @@
 
 #include <algorithm>  // min
 #include <typeinfo>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "fathom/autograd/node.h"
@@ -46,12 +47,16 @@ std::vector<NamedTensor> named(const Module& m, bool buffers, bool each_once) {
 }
 
 void check_same_structure(const std::vector<NamedTensor>& to, const std::vector<NamedTensor>& from) {
+  std::unordered_map<const Shape*, size_t> known;  // a tensor's shape stands at an address of its own
   for (size_t i = 0; i < std::min(to.size(), from.size()); ++i) {
     if (to[i].name != from[i].name)
       throw Error("load_from: the structures differ: " + to[i].name + " here, " + from[i].name + " there");
     if (to[i].tensor.shape() != from[i].tensor.shape())
       throw Error("load_from: " + to[i].name + " has shape " + to_string(to[i].tensor.shape()) + " here, " +
                   to_string(from[i].tensor.shape()) + " there");
+    const size_t first = known.emplace(&to[i].tensor.shape(), i).first->second;
+    if (!from[i].tensor.is_same(from[first].tensor))
+      throw Error("load_from: " + to[i].name + " is " + to[first].name + " here, a tensor of its own there");
   }
   if (to.size() != from.size())
     throw Error("load_from: the structures differ: " + std::to_string(to.size()) + " tensors here, " +

@@ -242,3 +242,14 @@ TEST_CASE("module: clone has the dtypes, the modes and what is frozen of the mod
   CHECK(copy.block.in.training);
   CHECK_FALSE(copy.block.norm.training);
 }
+
+TEST_CASE("module: load_from refuses two weights for one that is tied") {
+  Net tied, untied;
+  tied.heads[1].weight = tied.heads[0].weight;
+  const auto before = tied.block.in.weight.to_vector();
+  CHECK(error_of([&] { tied.load_from(untied); }) ==
+        "load_from: heads.1.weight is heads.0.weight here, a tensor of its own there");
+  CHECK(tied.block.in.weight.to_vector() == before);
+  untied.load_from(tied);
+  CHECK(untied.heads[1].weight.to_vector() == tied.heads[0].weight.to_vector());
+}
