@@ -62,9 +62,12 @@ Split mnist(const std::string& folder) {
   if (!std::filesystem::is_directory(folder, ignored)) throw Error("mnist: " + folder + ": no such folder");
   const bool whole =
       !find(folder, "train-images-idx3-ubyte").empty() || !find(folder, "train-labels-idx1-ubyte").empty();
-  Dataset test = read(folder, "t10k");
-  if (whole) return {read(folder, "train"), std::move(test)};
-  return {rows(test, false), rows(test, true)};
+  const Dataset test = read(folder, "t10k");
+  Split split = whole ? Split{read(folder, "train"), test} : Split{rows(test, false), rows(test, true)};
+  if (!split.train.size() || !split.test.size())
+    throw Error("mnist: " + folder + ": " + std::to_string(split.train.size()) + " images for training and " +
+                std::to_string(split.test.size()) + " for the test");
+  return split;
 }
 
 }  // namespace fathom::io

@@ -15,7 +15,7 @@ struct Split {
 // it is or with .gz. Without the train files, every fifth of the t10k images is for the test and the others for
 // training: 2,000 and 8,000.
 // Throws Error, naming the file, when one is missing or damaged, when images and labels differ in number, when a label
-// is above 9.
+// is above 9; and, naming the folder, when there are no images for one of the two.
 Split mnist(const std::string& folder);
 
 }  // namespace fathom::io

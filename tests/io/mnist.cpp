@@ -67,3 +67,13 @@ TEST_CASE("mnist: what is wrong with the files is said in one line") {
   folder.plain(train_images, labels(5));
   CHECK(has(message(folder), "images have rank 3, this is (5)"));
 }
+
+TEST_CASE("mnist: no images to train on or to test on") {
+  const Folder folder;
+  folder.plain(test_images, images(4, 2, 2));
+  folder.plain(test_labels, labels(4));
+  CHECK(has(message(folder), ": 4 images for training and 0 for the test"));
+  folder.plain(train_images, images(0, 2, 2));
+  folder.plain(train_labels, labels(0));
+  CHECK(has(message(folder), ": 0 images for training and 4 for the test"));
+}
