@@ -161,14 +161,14 @@ int run(const Options& o) {
   if (training.numel() <= o.context || validation.numel() < 2)
     throw Error("the text is too short: " + std::to_string(n) + " characters for a context of " +
                 std::to_string(o.context));
+  manual_seed(o.seed);
+  Net net(characters.size(), o);
   io::make_folder("--out", o.out);
   const std::string path = (std::filesystem::path(o.out) / "char_lm.csv").string();
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> csv(std::fopen(path.c_str(), "w"), std::fclose);
   if (!csv) throw Error("cannot write " + path);
   std::fprintf(csv.get(), "step,training_loss,validation_loss,lr,gradient_norm,seconds\n");
 
-  manual_seed(o.seed);
-  Net net(characters.size(), o);
   int64_t parameters = 0;
   for (const Tensor& w : net.parameters()) parameters += w.numel();
   std::fprintf(stderr, "%lld characters of %lld kinds, %lld parameters\n", static_cast<long long>(n),
