@@ -72,9 +72,11 @@ int run(const Options& options) {
   std::ofstream curve;
   if (!options.out.empty()) {
     io::make_folder("--out", options.out);
-    recorder.emplace(net, probe::RecorderOptions{.every = options.every, .out = options.out, .name = "resnet"});
-    curve.open(std::filesystem::path(options.out) / "resnet.csv");
+    const std::string path = (std::filesystem::path(options.out) / "resnet.csv").string();
+    curve.open(path);
+    if (!curve) throw Error("cannot write " + path);
     curve << "step,loss\n";
+    recorder.emplace(net, probe::RecorderOptions{.every = options.every, .out = options.out, .name = "resnet"});
   }
 
   const auto start = std::chrono::steady_clock::now();
