@@ -43,7 +43,7 @@ Summary summary_of(const Run& run) {
     s.steps = end.steps;
     s.loss = end.loss.value_or(s.loss);
     s.accuracy = end.accuracy.value_or(NAN);
-    s.ms = end.seconds.value_or(NAN) * 1e3 / double(end.steps);
+    if (end.steps > 0) s.ms = end.seconds.value_or(NAN) * 1e3 / double(end.steps);
     s.measuring = end.measuring_seconds.value_or(NAN) / end.seconds.value_or(NAN);
   }
   const Frame* frame = last_measurement(run);
