@@ -122,9 +122,10 @@ void print_table(const std::vector<Run>& runs, const Options& options) {
                           : run.error < options.target ? "learned"
                           : run.error > 0.1            ? "not learned"
                                                        : "in between";
-    const std::string clip = run.clip ? std::to_string(run.clip).substr(0, 4) : "none";
+    char clip[16] = "none";
+    if (run.clip) std::snprintf(clip, sizeof clip, "%g", run.clip);
     std::printf("%-5s %7lld %6s %6g %10.5f %7lld %14.4g %8.1f   %s\n", run.net.c_str(),
-                static_cast<long long>(run.length), clip.c_str(), rate(options, run.net), run.error,
+                static_cast<long long>(run.length), clip, rate(options, run.net), run.error,
                 static_cast<long long>(run.steps), run.largest_norm, run.seconds, verdict);
     seconds += run.seconds;
   }
