@@ -14,7 +14,7 @@ Tensor finished(Tensor x, TensorOptions options) {
 
 // Throws Error when c is no value of this dtype.
 void check_number(const char* op, double c, Dtype dtype) {
-  if (!is_floating(dtype) && (!std::isfinite(c) || c != std::trunc(c)))
+  if (!is_floating(dtype) && !(c == std::trunc(c) && std::abs(c) < 0x1p63))
     throw Error(std::string(op) + ": the number " + std::to_string(c) + " for a tensor of " + to_string(dtype));
 }
 

@@ -1,9 +1,9 @@
 // Ops that put numbers elsewhere, each one's place known from the shapes.
 #include <algorithm>
-#include <cmath>  // trunc
 
 #include "fathom/autograd/families.h"
 #include "fathom/autograd/ops/index.h"
+#include "fathom/autograd/ops/number.h"
 #include "fathom/autograd/ops/views.h"
 
 namespace fathom {
@@ -55,13 +55,6 @@ struct ConcatNode final : Node {
  private:
   void give_back() override { refs.clear(); }
 };
-
-// Throws Error when value is no element of this dtype.
-void check_value(const char* op, double value, Dtype dtype) {
-  if ((dtype == i64 && value != std::trunc(value)) || (dtype == boolean && value != 0 && value != 1))
-    throw Error(std::string(op) + ": the number " + std::to_string(value) + " with a tensor of " + to_string(dtype) +
-                "; convert with .to(f32)");
-}
 
 Tensor padded(const Tensor& x, const Shape& before, const Shape& after, double value) {
   Shape shape = x.shape();
@@ -158,7 +151,7 @@ Tensor pad(const Tensor& x, std::span<const int64_t> before_after, double value)
   if (before_after.size() % 2 || before_after.size() > size_t(2 * rank))
     throw Error("pad: " + std::to_string(before_after.size()) + " numbers for a tensor of shape " +
                 to_string(x.shape()) + "; it takes a pair for each axis, the last axis first");
-  check_value("pad", value, x.dtype());
+  check_number("pad", value, x.dtype());
   Shape before = x.shape();
   for (int64_t& n : std::span(before.sizes, size_t(rank))) n = 0;
   Shape after = before;

@@ -71,6 +71,11 @@ TEST_CASE("zeros, ones, full, eye") {
   CHECK(zeros_like(ones({3}, {.dtype = i64})).dtype() == i64);
   CHECK(ones_like(zeros({1, 2})).to_vector() == Numbers{1, 1});
   CHECK(error_of([] { full({2}, 0.5, {.dtype = i64}); }) == "full: the number 0.500000 for a tensor of i64");
+  CHECK(error_of([] { full({2}, 0x1p63, {.dtype = i64}); }) ==
+        "full: the number 9223372036854775808.000000 for a tensor of i64");
+  CHECK(error_of([] { from_data(std::vector{-1e19}, {1}, {.dtype = i64}); }) ==
+        "from_data: the number -10000000000000000000.000000 for a tensor of i64");
+  CHECK(full({1}, 0x1p62, {.dtype = i64}).item<int64_t>() == int64_t{1} << 62);
   CHECK(error_of([] { full({2}, std::numeric_limits<double>::infinity(), {.dtype = i64}); }) != "");
 }
 

@@ -153,6 +153,7 @@ TEST_CASE("rearrange: what is wrong is told with both values") {
   });
   is("pad: a width of -1", [&] { pad(x, {0, -1}); });
   CHECK(error_of([&] { pad(arange(3), {1, 1}, 0.5); }).find("0.5") != std::string::npos);
+  CHECK(error_of([&] { pad(arange(3), {1, 1}, 0x1p63); }).find("pad: the number 9223372036854775808") == 0);
   CHECK(error_of([&] { pad(x, {std::numeric_limits<int64_t>::max(), 1}); }).find("too large") != std::string::npos);
   CHECK(error_of([&] { flip(x, {0, 0}); }).find("flip") == 0);
   CHECK(error_of([&] { roll(x, 1, 2); }).find("roll") == 0);
