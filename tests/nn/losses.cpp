@@ -143,3 +143,11 @@ TEST_CASE("losses: the mean over no elements is an error that names the loss") {
   CHECK(error_of([&] { nn::nll_loss(none, zeros({0}, {.dtype = i64})); }) ==
         "nll_loss: the mean over no elements: (0, 1)");
 }
+
+TEST_CASE("nll_loss: a label that is no class") {
+  const Tensor log_p = zeros({2, 3});
+  CHECK(error_of([&] {
+          nn::nll_loss(log_p, from_data(std::vector<int64_t>{0, -1}, {2}));
+        }) == "nll_loss: label -1 is not one of 3 classes");
+  CHECK(error_of([&] { nn::nll_loss(log_p, zeros({2})); }) == "nll_loss: labels are i64, got f32");
+}
