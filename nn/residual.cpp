@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "fathom/autograd/checkpoint.h"  // recomputing
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/ops/arithmetic.h"
 #include "fathom/nn/init.h"
@@ -39,7 +40,14 @@ Tensor StochasticDepth::forward(Tensor x) {
   Shape rows = x.shape();
   for (int d = 1; d < rows.rank; ++d) rows[d] = 1;
   const Tensor kept(rows, x.dtype());
-  fill_bernoulli(kept, 1 - options_.p, options_.rng ? *options_.rng : default_rng());
+  Rng& rng = options_.rng ? *options_.rng : default_rng();
+  if (&rng != &default_rng() && recomputing()) {
+    Rng again = before_;
+    fill_bernoulli(kept, 1 - options_.p, again);
+  } else {
+    before_ = rng;
+    fill_bernoulli(kept, 1 - options_.p, rng);
+  }
   return x + y * (kept / (1 - options_.p));
 }
 void StochasticDepth::fields(Fields& f) { f("f", f_); }

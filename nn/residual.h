@@ -29,7 +29,7 @@ struct ReZero : Module {
 
 struct StochasticDepthOptions {
   double p = 0.1;      // that the branch is dropped
-  Rng* rng = nullptr;  // draws it; the thread's default when null
+  Rng* rng = nullptr;  // draws it; the thread's default when null. What runs again draws the last numbers once more.
 };
 // x + f(x) b / (1 - p), with b of each sample (along axis 0) 0 with probability p, else 1; without b and the division
 // out of training (Huang et al., "Deep networks with stochastic depth", 2016, in the inverted form of dropout).
@@ -45,6 +45,7 @@ struct StochasticDepth : Module {
   StochasticDepth(StochasticDepthOptions options, Owned<Module> f);
   Owned<Module> f_;
   StochasticDepthOptions options_;
+  Rng before_{0};  // as it was for the last drawing
 };
 
 struct EulerStepOptions {

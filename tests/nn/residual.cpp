@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "fathom/autograd/checkpoint.h"
 #include "tests/nn/modules.h"
 
 using namespace fathom;
@@ -57,4 +58,17 @@ TEST_CASE("fixup: the last weight zero, the others by depth") {
   CHECK(variance(w[1]) == doctest::Approx(2.0 / 200 / 4).epsilon(0.05));
   CHECK(variance(w[2]) == 0);
   CHECK(error_of([] { nn::init::fixup({}, 3); }) == "init::fixup: needs weights and a branch, got 0 and 3");
+}
+
+TEST_CASE("stochastic depth: a checkpoint that runs again draws the same samples from a generator of its own") {
+  Rng rng(3);
+  nn::StochasticDepth m(nn::Linear(3, 3, {.dtype = f64}), {.p = 0.5, .rng = &rng});
+  const Tensor x = normal({16, 3}, 7).requires_grad_();
+  const Tensor y = checkpoint([&](const Tensor& at) { return m(at); }, x);
+  const Rng after = rng;
+  const auto kept = sum(abs(y - x), 1).to_vector();
+  sum(y).backward();
+  CHECK(rng == after);
+  const auto changed = sum(abs(x.grad() - 1), 1).to_vector();
+  for (size_t i = 0; i < kept.size(); ++i) CHECK((kept[i] > 0) == (changed[i] > 0));
 }
