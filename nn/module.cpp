@@ -162,6 +162,13 @@ void make_same(Module& copy, const Module& m) {
   check_same_structure(copy, m);
   std::vector<Tensor> there;
   each_tensor(m, [&](auto&, std::string_view, const Tensor& x, bool) { there.push_back(x); });
+  std::unordered_map<const Shape*, size_t> known;
+  std::vector<Tensor> here;
+  each_tensor(copy, [&](auto&, std::string_view, Tensor& x, bool) {
+    const size_t first = known.emplace(&there[here.size()].shape(), here.size()).first->second;
+    if (first < here.size()) x = here[first];
+    here.push_back(x);
+  });
   convert(copy, [&](size_t i) { return there[i].dtype(); });
   size_t i = 0;
   each_tensor(copy, [&](auto&, std::string_view, Tensor& x, bool is_buffer) {

@@ -80,12 +80,13 @@ struct Module {
   [[noreturn]] void rethrow_with_path(const Error& e);
 };
 
-// Gives a module of m's structure m's values and dtypes, the modes of its modules and what is frozen: for clone.
+// Gives a module of m's structure m's values and dtypes, the modes of its modules, what is frozen and what is tied: for
+// clone.
 void make_same(Module& copy, const Module& m);
 
-// A module of the same structure, values and dtypes, in the same modes and frozen alike, built as m was: `auto copy =
-// nn::clone(net, in, out)` for a Net(in, out). What its construction draws at random is drawn again by what comes
-// after.
+// A module of the same structure, values and dtypes, in the same modes, frozen and tied alike, built as m was: `auto
+// copy = nn::clone(net, in, out)` for a Net(in, out). What its construction draws at random is drawn again by what
+// comes after.
 template <std::derived_from<Module> M, class... Arguments>
 M clone(const M& m, Arguments&&... arguments) {
   const Rng before = default_rng();

@@ -253,3 +253,12 @@ TEST_CASE("module: load_from refuses two weights for one that is tied") {
   untied.load_from(tied);
   CHECK(untied.heads[1].weight.to_vector() == tied.heads[0].weight.to_vector());
 }
+
+TEST_CASE("module: a clone is tied as the module it is made of") {
+  Net net;
+  net.heads[1].weight = net.heads[0].weight;
+  const Net copy = nn::clone(net);
+  CHECK(names(copy.named_parameters()) == names(net.named_parameters()));
+  CHECK(copy.heads[1].weight.is_same(copy.heads[0].weight));
+  CHECK(copy.heads[1].weight.to_vector() == net.heads[1].weight.to_vector());
+}
