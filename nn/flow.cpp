@@ -14,6 +14,7 @@
 #include "fathom/autograd/recording.h"
 #include "fathom/nn/init.h"
 #include "fathom/nn/size.h"
+#include "fathom/tensor/kernels/map.h"
 
 namespace fathom::nn {
 namespace {
@@ -102,6 +103,7 @@ void ActNorm::initialise(const Tensor& x) {
 }
 Transformed ActNorm::map(Tensor x) {
   check_width("ActNorm", x, log_scale.numel());
+  kernel::check_dtypes("ActNorm", x, log_scale);
   if (training && x.numel() && !initialised.item<bool>()) initialise(x);
   Tensor log_det = expand(sum(log_scale), samples_of(x));
   return {std::move(x) * exp(log_scale) + bias, std::move(log_det)};

@@ -192,3 +192,9 @@ TEST_CASE("flow: a sample without an axis is refused") {
   nn::Flow flow(nn::ActNorm(2));
   CHECK(error_of([&] { flow.log_prob(ones({})); }) == "Flow: needs a last axis, got ()");
 }
+
+TEST_CASE("ActNorm: a batch of another dtype is refused before it sets anything") {
+  nn::ActNorm norm(3);
+  CHECK(error_of([&] { norm(normal({4, 3})); }) == "ActNorm: dtypes differ: f64 and f32; convert with .to(f64)");
+  CHECK(norm.log_scale.to_vector() == std::vector<double>{0, 0, 0});
+}
