@@ -18,6 +18,7 @@ struct StepObserver {
 
   virtual bool wants_norms() = 0;  // of the step under way; they are summed in the optimiser's own pass
   virtual void stepped(std::span<const StepNorms> parameters) = 0;  // those with a gradient
+  virtual void clipped(double) {}  // the step under way takes so much of its gradients, less than 1
 
  protected:
   ~StepObserver() = default;
@@ -34,6 +35,10 @@ inline bool norms_are_wanted() {
 // Where one wants them, all are told.
 inline void tell_norms(std::span<const StepNorms> parameters) {
   for (StepObserver* each = observer; each; each = each->next) each->stepped(parameters);
+}
+
+inline void tell_clipped(double scale) {
+  for (StepObserver* each = observer; each; each = each->next) each->clipped(scale);
 }
 
 }  // namespace fathom::optim

@@ -73,6 +73,7 @@ double Optimizer::step(StepOptions options) {
       not_finite("step");
     }
     if (options.clip_norm > 0) scale = clip_scale(norm, options.clip_norm);
+    if (scale < 1) tell_clipped(scale);
   }
   std::vector<StepNorms> norms;
   for (size_t i = 0; i < parameters_.size(); ++i) {

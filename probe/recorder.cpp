@@ -52,7 +52,7 @@ Recorder::Recorder(nn::Module& net, RecorderOptions options) {
 Recorder::~Recorder() {
   try {
     if (state_->open && std::uncaught_exceptions() <= state_->exceptions) finish();
-    state_->write_step({});
+    state_->write_step();
     state_->write();
   } catch (const Error&) {  // a destructor cannot tell
   }
@@ -100,7 +100,7 @@ void Recorder::State::gather() {
 void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   State& s = *state_;
   if (!s.open) return fathom::backward(loss, options);
-  s.write_step({});
+  s.write_step();
   s.loss = loss.defined() && loss.numel() == 1 ? loss.item() : NAN;
   s.found.clear();
   s.product.reset();
@@ -114,8 +114,8 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
     s.gather();
     if (!s.last.empty()) s.write_layers();
   }
-  s.waiting = {s.steps, s.loss};
-  if (s.options.grad_norm) s.write_step(s.grad_norm());
+  s.waiting = {s.steps, s.loss, {}, {}};
+  if (s.options.grad_norm) s.waiting->grad_norm = s.grad_norm();
   s.write_in_time();
   struct Next {  // also after an alarm that stops
     int64_t& steps;
@@ -130,7 +130,8 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
 void Recorder::step(double grad_norm) {
   const Stopwatch watch(state_->measuring);
   if (!state_->open) return;
-  state_->write_step(grad_norm);
+  if (state_->waiting) state_->waiting->grad_norm = grad_norm;
+  state_->write_step();
   state_->write_in_time();
 }
 
@@ -151,16 +152,19 @@ double Recorder::sharpness(const Tensor& loss, double lr) {
 void Recorder::finish(RecorderEnd end) {
   State& s = *state_;
   if (!s.open) return;
-  s.write_step({});
+  s.write_step();
   s.write_end(end);
   s.write();
   s.open = false;
 }
 
-void Recorder::flush() { state_->write(); }
+void Recorder::flush() {
+  if (state_->options.grad_norm) state_->write_step();
+  state_->write();
+}
 
 void Recorder::report(const std::string& page_path) {
-  state_->write_step({});
+  state_->write_step();
   state_->write();
   write_report(path(), page_path);
 }

@@ -1,6 +1,6 @@
 // The lines of a record, by their type:
 //   run: a run begins. schema, version, time (UTC), dtype, plan, sites, parameters, machine, the user's own facts.
-//   step: of each step. loss, grad_norm.
+//   step: of each step. loss, grad_norm, and clip, the part of the gradients that the optimiser took where it clipped.
 //   layers: of a step that was due. "sites", from the input on, and "product" over them. A site with attention in it
 //     has a list "attention": of each head the numbers of AttentionStatistics.
 //   parameters: of a step. "rows", the norms of weight, gradient and update.
@@ -106,13 +106,14 @@ void Recorder::State::write_run() {
   });
 }
 
-void Recorder::State::write_step(std::optional<double> norm) {
+void Recorder::State::write_step() {
   if (!waiting) return;
   JsonLine line(lines, "step");
   line.add("run", options.name);
   line.add("step", waiting->step);
   line.add("loss", waiting->loss);
-  if (norm) line.add("grad_norm", *norm);
+  if (waiting->grad_norm) line.add("grad_norm", *waiting->grad_norm);
+  if (waiting->clip) line.measure("clip", *waiting->clip);
   waiting.reset();
 }
 

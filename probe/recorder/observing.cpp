@@ -136,4 +136,8 @@ void Recorder::State::stepped(std::span<const optim::StepNorms> norms) {
   write_in_time();
 }
 
+void Recorder::State::clipped(double scale) {
+  if (open && waiting) waiting->clip = scale;
+}
+
 }  // namespace fathom::probe

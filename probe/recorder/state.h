@@ -54,9 +54,10 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
     const nn::Module* module;
     Ref<Node> input;
   };
-  struct Waiting {  // a step whose line waits for its norm
+  struct Waiting {  // a step whose line waits for the optimiser's
     int64_t step;
     double loss;
+    std::optional<double> grad_norm, clip;
   };
   struct Found {
     std::shared_ptr<SiteMeasure> row;
@@ -123,6 +124,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   std::optional<Ref<Node>> end_call(const nn::Module& module);
   bool wants_norms() override;
   void stepped(std::span<const optim::StepNorms> norms) override;
+  void clipped(double scale) override;
 
   // Measuring.
   void walk_back(const Tensor& of, const BackwardOptions& how);
@@ -147,7 +149,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   void write();
   void write_in_time();
   void write_run();
-  void write_step(std::optional<double> grad_norm);
+  void write_step();  // that waits, if one does
   void write_layers();
   void write_sharpness(const Sharpness& curvature, double lr);
   void write_alarm(const Alarm& alarm, const char* action);

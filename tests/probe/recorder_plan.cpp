@@ -165,6 +165,28 @@ TEST_CASE("Recorder: norms of weight, gradient and update, from the optimiser's 
   CHECK(run.parameters.frames[1].step == 2);
 }
 
+TEST_CASE("Recorder: a step whose gradients were clipped says so") {
+  const Folder folder;
+  nn::Linear net(5, 1);
+  optim::SGD opt(net.parameters(), {.lr = 0.01});
+  for (const bool summed : {true, false}) {
+    Recorder recorder(net, {.every = 0, .out = folder, .name = summed ? "summed" : "told", .grad_norm = summed});
+    for (const double limit : {1e-3, 1e9, 1e-3}) {
+      opt.zero_grad();
+      recorder.backward(mean(square(net(inputs(4).to(f32)))));
+      const double norm = opt.step({.clip_norm = limit});
+      if (!summed) recorder.step(norm);
+    }
+  }
+  for (const probe::record::Run& run : probe::record::read((folder.path / "record.jsonl").string()).runs) {
+    REQUIRE(run.points.size() == 3);
+    for (size_t i = 0; i < 3; ++i) {
+      CHECK(run.points[i].clipped == (i != 1));
+      CHECK(run.points[i].grad_norm.has_value());
+    }
+  }
+}
+
 TEST_CASE("Recorder: the gradients' norm is that of all parameters, whatever an optimiser steps, before clipping") {
   for (const size_t stepped : {0, 1, 4}) {
     const Folder folder;
