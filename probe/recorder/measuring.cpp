@@ -143,7 +143,7 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
 void Recorder::State::measure_product(const Tensor& g) {
   product.emplace();
   if (links.empty()) return;
-  const Stopwatch watch(details);
+  const Stopwatch watch(jacobians), more(details);
   pool::vector<Node*> chain;
   for (const Link& link : links) {
     if (!link.x) {

@@ -98,6 +98,9 @@ TEST_CASE("Recorder: details are the singular values, with bounds, and the produ
   CHECK(first[probe::record::product] == doctest::Approx(std::log10(whole)).epsilon(1e-6));
   CHECK(run.spectra.size() == 1);
   CHECK(run.layers.frames[1].rows[0].second[probe::record::condition] == probe::record::missing);
+  REQUIRE(run.ending.has_value());
+  REQUIRE(run.ending->costs.count("Jacobians"));
+  for (const auto& [what, seconds] : run.ending->costs) CHECK_MESSAGE(seconds >= 0, what);
 }
 
 TEST_CASE("Recorder: sites that are no chain have no product, and the record says why") {
