@@ -122,8 +122,8 @@ struct Record {
 Record read(const std::string& path);
 
 // Writes into the folder, made where there is none, steps.csv (run, step, loss, grad_norm, clipped), layers.csv and
-// parameters.csv (run, step, name and what was measured; empty where it was not). clipped is 1 or 0, and empty in a run
-// that says of no step that it was. A cell is quoted where it must be.
+// parameters.csv (run, step, name and what was measured; empty where it was not). clipped is 1 where the
+// optimiser's step clipped the gradients, else 0. A cell is quoted where it must be.
 // Throws Error, naming the file, when one cannot be written.
 void write_csv(const Record& record, const std::string& folder);
 

@@ -1,4 +1,3 @@
-#include <algorithm>  // any_of
 #include <charconv>
 #include <cmath>
 
@@ -62,14 +61,10 @@ void write_board(const Board& board, const std::string& start) {
 void write_csv(const Record& record, const std::string& folder) {
   io::make_folder("record", folder);
   std::string steps = "run,step,loss,grad_norm,clipped\n";
-  for (const Run& run : record.runs) {
-    const bool tells = std::any_of(run.points.begin(), run.points.end(), [](const Point& p) { return p.clipped; });
+  for (const Run& run : record.runs)
     for (const Point& p : run.points)
       steps += cell(run.name) + ',' + std::to_string(p.step) + ',' + cell(p.loss) + ',' + cell(p.grad_norm) + ',' +
-               (p.clipped ? "1\n"
-                : tells   ? "0\n"
-                          : "\n");
-  }
+               (p.clipped ? "1\n" : "0\n");
   io::write_file("record", folder + "/steps.csv", steps);
   io::write_file("record", folder + "/layers.csv", rows_of(record, &Run::layers));
   io::write_file("record", folder + "/parameters.csv", rows_of(record, &Run::parameters));

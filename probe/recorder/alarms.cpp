@@ -6,11 +6,11 @@
 
 namespace fathom::probe {
 
-// Requires: the lines of the step are written, as this may throw.
 void Recorder::State::raise(std::string kind, std::string site, std::string message) {
   alarms.push_back({steps, std::move(kind), std::move(site), std::move(message)});
   const Alarm alarm = alarms.back();
   const bool stops = options.alarms.action == OnAlarm::stop;
+  if (stops) write_step();  // no optimiser's step will come
   write_alarm(alarm, stops ? "stop" : options.alarms.call ? "call" : "warn");
   write();
   if (options.alarms.call) options.alarms.call(alarm);

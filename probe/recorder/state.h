@@ -54,7 +54,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
     const nn::Module* module;
     Ref<Node> input;
   };
-  struct Waiting {  // a step whose line waits for the optimiser's
+  struct Waiting {  // a step whose line waits for what the optimiser makes of its gradients
     int64_t step;
     double loss;
     std::optional<double> grad_norm, clip;

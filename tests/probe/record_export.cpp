@@ -112,16 +112,3 @@ TEST_CASE("record: a folder that cannot be made") {
   CHECK_THROWS_AS(probe::record::write_csv(record, folder / "record.jsonl"), Error);
   CHECK_THROWS_AS(probe::record::write_npy(record, folder / "record.jsonl/x"), Error);
 }
-
-TEST_CASE("record: whether a step was clipped is left empty where a run does not tell") {
-  const Folder folder;
-  const std::string more =
-      R"({"type":"step","run":"a, \"b\"","step":1}
-{"type":"run","run":"c"}
-{"type":"step","run":"c","step":0,"loss":1,"grad_norm":2}
-)";
-  probe::record::write_csv(folder.record(lines + more), folder / "csv");
-  const std::string steps = folder.text("csv/steps.csv");
-  CHECK(steps.find("\",1,,,0\n") != std::string::npos);
-  CHECK(steps.ends_with("c,0,1,2,\n"));
-}

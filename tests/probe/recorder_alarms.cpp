@@ -43,6 +43,16 @@ TEST_CASE("Recorder: a loss that may be negative has no spikes in multiples of i
   CHECK(recorder.alarms().empty());
 }
 
+TEST_CASE("Recorder: the line of a step that an alarm stops is in the file at once") {
+  const Folder folder;
+  nn::Sequential net = tanh_layers(1);
+  Recorder recorder(net, {.every = 0, .out = folder, .alarms = {.action = probe::OnAlarm::stop}});
+  CHECK_THROWS_AS(recorder.backward(sum(net(inputs(2))) * NAN), Error);
+  const auto run = folder.run();
+  CHECK(run.alarms.size() == 1);
+  CHECK(run.points.size() == 1);
+}
+
 TEST_CASE("Recorder: alarms of the layers; one that stops is an Error after the record is written") {
   const Folder folder;
   nn::Sequential net = tanh_layers(3);
