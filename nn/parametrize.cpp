@@ -2,7 +2,6 @@
 
 #include <Eigen/Eigenvalues>
 
-#include "fathom/autograd/checkpoint.h"  // recomputing
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/ops.h"
 #include "fathom/autograd/ops/linalg.h"
@@ -46,7 +45,7 @@ struct Spectral final : Parametrization {
   }
   static Tensor unit(const Tensor& x) { return x / clamp(norm(x), 1e-30, INFINITY); }
   void advance() override {
-    if (options.exact || recomputing()) return;
+    if (options.exact) return;
     const NoGrad off;
     const Tensor w = matrix(raw.detach());
     for (int i = 0; i < options.iterations; ++i) v = unit(matmul(transpose(w), u)), u = unit(matmul(w, v));

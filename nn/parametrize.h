@@ -10,6 +10,7 @@
 //   3. forward computes it once a call by recorded ops, so that instruments and gradients see through it.
 //   4. A weight (out, in, field...) counts as the matrix (out, in * field).
 #pragma once
+#include "fathom/autograd/checkpoint.h"  // recomputing
 #include "fathom/nn/module.h"
 
 namespace fathom::nn {
@@ -21,7 +22,7 @@ struct Parametrization {
   explicit Parametrization(std::string name) : weight(std::move(name)) {}
   virtual ~Parametrization() = default;
   virtual Tensor effective() = 0;
-  virtual void advance() {}  // once a call in training, before `effective`
+  virtual void advance() {}  // once a call in training, before `effective`; not in one that is computed again
   virtual void fields(Fields& f) = 0;
 };
 
@@ -40,7 +41,7 @@ struct Parametrized : Module {
   // The module with its effective weight as it is now, recorded, for further forms of its call: rnn.now()(x, h0).
   M& now() {
     module.training = training;
-    if (training) how_->advance();
+    if (training && !recomputing()) how_->advance();
     field(module, how_->weight) = how_->effective();
     return module;
   }
