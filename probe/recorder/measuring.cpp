@@ -90,8 +90,8 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
       .batch_axis = kind.batch_axis, .leading = options.samples, .seed = uint64_t(steps) << 24 ^ uint64_t(y.number)};
   if (coupled) how.samples = *coupled ? Samples::coupled : Samples::independent;
   const Jacobian jacobian(std::move(slice), how);
-  const bool telling = kind.batch_axis < x.shape.rank && x.shape[int(kind.batch_axis)] > 1;  // more than one sample
-  if (!coupled && (telling || jacobian.coupled())) coupled = jacobian.coupled();
+  const int64_t axis = kind.batch_axis, samples = axis >= 0 && axis < x.shape.rank ? x.shape[int(axis)] : 1;
+  if (!coupled && (samples > 1 || jacobian.coupled())) coupled = jacobian.coupled();  // one alone does not tell
   row.has_jacobian = true;
   row.coupled = jacobian.coupled();
   if (g.defined()) {  // backward() brings nothing to x

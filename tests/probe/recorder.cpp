@@ -239,49 +239,6 @@ TEST_CASE("Recorder: a module called twice has a site for each call; what is not
   CHECK(recorder.last().size() == 1);
 }
 
-TEST_CASE("Recorder: samples that reach each other are labelled") {
-  struct Centre : nn::Module {
-    Tensor forward(Tensor x) override { return x - mean(x, 0, true); }
-  };
-  const Folder folder;
-  nn::Sequential net(nn::Linear(5, 4), Centre());
-  Recorder recorder(net, {.every = 1, .out = folder});
-  recorder.backward(mean(square(net(batch(6)))));
-  REQUIRE(recorder.last().size() == 2);
-  CHECK_FALSE(recorder.last()[0].coupled);
-  CHECK(recorder.last()[1].coupled);
-  CHECK(recorder.last()[1].sigma_max == doctest::Approx(1));
-  recorder.flush();
-  CHECK(folder.lines()[1]["sites"][1]["coupled"] == true);
-}
-
-TEST_CASE("Recorder: a layer without outputs has no spectrum, and disturbs nothing") {
-  const Folder folder;
-  nn::Sequential net(nn::Linear(5, 0), nn::Linear(0, 3));
-  Recorder recorder(net, {.every = 1, .details_every = 1, .out = folder});
-  recorder.backward(mean(square(net(batch(4)))));
-  REQUIRE(recorder.last().size() == 2);
-  for (const auto& m : recorder.last()) {
-    CHECK(m.sigma_max == 0);
-    CHECK(!m.has_details);
-  }
-}
-
-TEST_CASE("Recorder: one sample does not tell whether samples reach each other") {
-  struct Centre : nn::Module {
-    Tensor forward(Tensor x) override { return x - mean(x, 0, true); }
-  };
-  const Folder folder;
-  nn::Sequential net(nn::Linear(5, 4), Centre());
-  Recorder recorder(net, {.every = 1, .out = folder});
-  for (int64_t samples : {1, 6}) {
-    recorder.backward(mean(square(net(batch(samples)))));
-    REQUIRE(recorder.last().size() == 2);
-    CHECK(recorder.last()[1].coupled == (samples == 6));
-  }
-  CHECK(recorder.last()[1].sigma_max == doctest::Approx(1));
-}
-
 TEST_CASE("Recorder: either may die first, and nothing is left behind") {
   const int64_t nodes = Node::live, storages = Storage::live;
   {
