@@ -172,7 +172,7 @@ class Tensor {
 
   struct Body : pool::Pooled {
     uint32_t refs = 0;
-    uint32_t thread = thread_number();
+    uint16_t thread = uint16_t(thread_number());  // as short as this, a matrix's body takes two lines of the cache
     Dtype dtype;
     bool contiguous;
     int64_t offset;
@@ -187,7 +187,7 @@ class Tensor {
   const Body& body() const {
     if (!body_) undefined();
 #ifndef NDEBUG
-    if (body_->thread != thread_number()) wrong_thread(body_->thread);
+    if (body_->thread != uint16_t(thread_number())) wrong_thread(body_->thread);
 #endif
     return *body_;
   }
