@@ -40,8 +40,7 @@ class ToLeaves final : public Walk, public Cotangents {
 
   void update(Node& input, FunctionRef<Tensor(Tensor)> f) override {
     if (goes_straight(input)) {
-      Tensor& grad = static_cast<Leaf&>(input).grad;
-      grad = f(std::move(grad));
+      static_cast<Leaf&>(input).update(f);
     } else {
       Tensor& flow = reach(input);
       flow = f(std::move(flow));

@@ -19,9 +19,9 @@ Tensor& Tensor::requires_grad_(bool on) {
 }
 
 Tensor Tensor::grad() const {
-  const Node* node = node_of(*this);
+  Node* node = node_of(*this);
   if (!node) return {};
-  if (node->is_leaf()) return static_cast<const Leaf*>(node)->grad;
+  if (node->is_leaf()) return static_cast<Leaf*>(node)->grad();
   return node->watch ? node->watch->grad : Tensor();
 }
 
@@ -41,7 +41,7 @@ void Tensor::set_grad(Tensor g) const {
   if (g.defined() && (g.shape() != shape() || g.dtype() != dtype()))
     throw Error("set_grad: a gradient of " + to_string(g.shape()) + " and " + to_string(g.dtype()) +
                 " for a tensor of " + to_string(shape()) + " and " + to_string(dtype()));
-  static_cast<Leaf*>(node)->grad = std::move(g);
+  static_cast<Leaf*>(node)->set_grad(std::move(g));
 }
 
 Node& node_on_tape(const char* op, const Tensor& x) {

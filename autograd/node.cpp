@@ -27,8 +27,17 @@ void accumulate(Tensor& into, Tensor more) {
 
 void Leaf::receive(Tensor g) {
   const NoGrad off;
-  if (grad.defined()) accumulate(grad, std::move(g));
-  else grad = g.owned() ? std::move(g) : kernel::clone(g);
+  squares_.reset();
+  const bool asked = std::exchange(asked_, false);
+  if (grad_.defined()) return accumulate(grad_, std::move(g));
+  grad_ = g.owned() ? std::move(g) : kernel::clone(g);
+  if (asked) squares_ = kernel::sum_of_squares(grad_);
+}
+
+double Leaf::squared_grad_norm() {
+  asked_ = true;
+  if (squares_) return *squares_;
+  return grad_.defined() ? kernel::sum_of_squares(grad_) : 0;
 }
 
 void Cotangents::add(Node& input, Tensor g) {

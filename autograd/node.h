@@ -3,6 +3,7 @@
 //   2. Nodes own their inputs, never their outputs. The list owns nothing; a node leaves it when it dies.
 //   3. `flow` belongs to the walk whose number is in `walk`; between walks it is empty.
 #pragma once
+#include <optional>
 #include <span>
 
 #include "fathom/autograd/hooks.h"
@@ -102,12 +103,33 @@ inline bool Wanted::operator[](size_t i) const {
 }
 
 // A tensor whose gradient is wanted; or, untrained, an anchor: a place on the tape that only a walk that names it sees.
-struct Leaf final : Node {
-  Tensor grad;  // alone on its buffer
+class Leaf final : public Node {
+ public:
   Leaf(const Tensor& x, bool is_trained) : Node(is_trained ? "leaf" : "anchor", x.shape(), x.dtype()) {
     trained = is_trained;
   }
   void receive(Tensor g);
+  void set_grad(Tensor g) {
+    squares_.reset();
+    grad_ = std::move(g);
+  }
+  Tensor grad() {  // whoever is shown it may change it
+    squares_.reset();
+    return grad_;
+  }
+  // f of the gradient, which is undefined where there is none, takes its place.
+  template <class F>
+  void update(F f) {
+    set_grad(f(std::move(grad_)));
+  }
+  double squared_grad_norm();  // 0 without a gradient
+
+ private:
+  Tensor grad_;  // alone on its buffer
+  // Whoever asks for the norm of one gradient will ask for the next one's: it is added up as that arrives, while it is
+  // in the cache, and known until the gradient is shown to somebody.
+  bool asked_ = false;
+  std::optional<double> squares_;
 };
 
 inline Node* node_of(const Tensor& x) { return static_cast<Node*>(x.history()); }

@@ -4,35 +4,16 @@
 #include <cmath>
 #include <string>
 
+#include "fathom/autograd/node.h"
 #include "fathom/autograd/ops.h"
 #include "fathom/autograd/recording.h"
 #include "fathom/tensor/kernels/map.h"
-#include "fathom/tensor/kernels/reduce.h"
 
 namespace fathom::optim {
 namespace {
 
 void check_positive(const char* op, const char* what, double value) {
   if (!(value > 0)) throw Error(std::string(op) + ": " + what + " must be positive, got " + std::to_string(value));
-}
-
-// Cut at fixed multiples, so that the sum does not depend on the number of threads.
-double sum_of_squares(const Tensor& g) {
-  const Tensor x = g.is_contiguous() ? g : kernel::clone(g);
-  return visit_floating("grad_norm", x.dtype(), [&]<class T>(T) {
-    constexpr int64_t piece = 65536;
-    const T* from = x.data<T>();
-    const int64_t n = x.numel();
-    if (n <= piece) return kernel::sum_of_squares(from, n);
-    pool::vector<double> sums(size_t((n + piece - 1) / piece));
-    parallel(int64_t(sums.size()), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        sums[size_t(i)] = kernel::sum_of_squares(from + i * piece, std::min(piece, n - i * piece));
-    });
-    double total = 0;
-    for (const double s : sums) total += s;
-    return total;
-  });
 }
 
 // What w's gradient adds to `total`: sum |g|^p, or the largest |g|.
@@ -61,8 +42,9 @@ void scale_grad(const Tensor& w, double scale) {
 }  // namespace
 
 double squared_grad_norm(const Tensor& w) {
+  if (Node* node = node_of(w); node && node->is_leaf()) return static_cast<Leaf*>(node)->squared_grad_norm();
   const Tensor g = w.grad();
-  return g.defined() ? sum_of_squares(g) : 0;
+  return g.defined() ? kernel::sum_of_squares(g) : 0;
 }
 double clip_scale(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
 

@@ -260,7 +260,7 @@ void Trace::State::check_leaves() {
   const std::vector<Ref<Node>> list = std::exchange(leaves, {});
   if (backward) return;
   for (const Ref<Node>& leaf : list) {
-    const Tensor& grad = static_cast<Leaf&>(*leaf.get()).grad;
+    const Tensor grad = static_cast<Leaf&>(*leaf.get()).grad();
     const Scan seen = grad.defined() ? scan(grad) : Scan();
     if (!seen.count) continue;
     NonFinite found = seen_at(true, walked, "a leaf " + to_string(leaf.get()->shape));

@@ -6,6 +6,7 @@
 #include "fathom/autograd/checkpoint.h"  // Replay
 #include "fathom/autograd/recording.h"
 #include "fathom/autograd/slice.h"
+#include "fathom/optim/clip.h"
 #include "fathom/probe/jacobian.h"
 #include "fathom/probe/product.h"
 #include "fathom/probe/recorder/state.h"
@@ -193,8 +194,11 @@ void Recorder::State::measure_probe() {
 
 double Recorder::State::grad_norm() const {
   double norm = 0;
-  for (const nn::NamedTensor& each : parameters)
-    if (const Tensor g = each.tensor.grad(); g.defined()) norm = std::hypot(norm, norm_of(g));
+  for (const nn::NamedTensor& each : parameters) {
+    const double squares = optim::squared_grad_norm(each.tensor);  // the optimiser will ask for the same
+    if (squares > 1e-200 && squares < 1e200) norm = std::hypot(norm, std::sqrt(squares));
+    else if (const Tensor g = each.tensor.grad(); g.defined()) norm = std::hypot(norm, norm_of(g));
+  }
   return norm;
 }
 

@@ -111,6 +111,8 @@ void copy(const Tensor& x, const Tensor& out);
 // A contiguous tensor of its own with x's numbers.
 Tensor clone(const Tensor& x);
 Tensor fill(Tensor x, double value);
+// Of a floating tensor. Cut at fixed multiples, so that it does not depend on the number of threads.
+double sum_of_squares(const Tensor& x);
 inline Tensor full(const Shape& shape, double value, Dtype dtype) { return fill(Tensor(shape, dtype), value); }
 
 }  // namespace fathom::kernel

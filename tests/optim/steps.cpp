@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "fathom/autograd/create.h"
+#include "fathom/autograd/hooks.h"
 #include "fathom/autograd/ops.h"
 #include "fathom/optim/for_each.h"
 #include "fathom/optim/lbfgs.h"
@@ -197,6 +198,48 @@ TEST_CASE("step: the norm comes back when asked for") {
   CHECK(opt.step({.measure_norm = true}) == 5);
   CHECK(w.to_vector() == List{-2, -6, 0.5});
   CHECK(opt.step() == 0);
+}
+
+TEST_CASE("step: the norm is that of the gradient as it is, whoever has changed it since backward()") {
+  const Tensor w = from_data(List{3, 4, 0}, {3}, {.dtype = f32, .requires_grad = true});
+  optim::SGD opt({w}, {.lr = 0});
+  const auto norm = [&] { return opt.step({.measure_norm = true}); };
+  const auto backward = [&] { sum(square(w)).backward(); };  // 2 w
+  const auto again = [&] {
+    CHECK(norm() == doctest::Approx(norm()));
+    opt.zero_grad();
+    CHECK(norm() == 0);
+    backward();
+  };
+  backward();
+  again();
+  CHECK(norm() == 10);
+  again();
+  backward();  // another gradient is added
+  CHECK(norm() == 20);
+  again();
+  *w.grad().data<float>() = 0;
+  CHECK(norm() == 8);
+  again();
+  w.grad().mul_(3);
+  CHECK(norm() == 30);
+  again();
+  w.set_grad(full({3}, 2));
+  CHECK(norm() == doctest::Approx(std::sqrt(12.0)));
+  again();
+  Tensor held = w.grad();
+  CHECK(optim::grad_norm(opt.parameters()) == 10);
+  held.mul_(2);
+  CHECK(norm() == 20);
+  again();
+  sum(w.select(0, 1) * 5).backward();  // adds into a part
+  CHECK(norm() == doctest::Approx(std::sqrt(36.0 + 13 * 13)));
+  again();
+  CHECK(optim::clip_grad_norm(opt.parameters(), 1) == 10);
+  CHECK(norm() == doctest::Approx(1).epsilon(1e-5));
+  register_hook(w, [](const Tensor& g) { return g * 2; });
+  again();
+  CHECK(norm() == 20);
 }
 
 TEST_CASE("groups: options of their own, changed between steps") {
