@@ -11,6 +11,7 @@
 #include "fathom/io/idx.h"
 #include "fathom/io/mnist.h"
 #include "fathom/io/npy.h"
+#include "fathom/io/safetensors.h"
 #include "fathom/io/text.h"
 #include "fathom/nn/nn.h"
 #include "fathom/optim/optim.h"

@@ -1,24 +1,19 @@
 #include "fathom/io/npy.h"
 
-#include <bit>  // endian
 #include <charconv>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string_view>
 
+#include "fathom/io/binary_file.h"
 #include "fathom/io/write_file.h"
 #include "fathom/tensor/kernels/map.h"
 
 namespace fathom::io {
 namespace {
 
-static_assert(std::endian::native == std::endian::little);
-
 constexpr std::string_view magic = "\x93NUMPY";
 constexpr size_t longest_header = 10000;  // NumPy's own limit
-constexpr uint64_t largest_size = (uint64_t{1} << 48) - 1;
 
 struct Header {
   std::string descr;
@@ -107,30 +102,7 @@ class Parser {
   size_t at_ = 0;
 };
 
-class File {
- public:
-  explicit File(const std::string& path) : path_(path) {
-    std::error_code error;
-    if (!std::filesystem::exists(path, error)) fail("there is no such file");
-    if (!std::filesystem::is_regular_file(path, error)) fail("not a file");
-    size_ = std::filesystem::file_size(path, error);
-    file_.open(path, std::ios::binary);
-    if (error || !file_) fail("cannot be read");
-  }
-  [[noreturn]] void fail(const std::string& rule) const { throw Error("npy: " + path_ + ": " + rule); }
-  void read(void* to, size_t n, const char* what) {
-    if (n && !file_.read(static_cast<char*>(to), std::streamsize(n))) fail(std::string("ends within ") + what);
-    at_ += n;
-  }
-  uint64_t left() const { return size_ - at_; }
-
- private:
-  std::string path_;
-  std::ifstream file_;
-  uint64_t size_ = 0, at_ = 0;
-};
-
-Header read_header(File& file, const std::string& path) {
+Header read_header(BinaryFile& file, const std::string& path) {
   char start[8];
   file.read(start, sizeof(start), "the magic number");
   if (std::string_view(start, magic.size()) != magic) file.fail("no npy file: does not begin with \\x93NUMPY");
@@ -146,31 +118,9 @@ Header read_header(File& file, const std::string& path) {
   return Parser(text, path).header();
 }
 
-// The numbers of a file, in its order; T is what it holds, Out what becomes of it.
-template <class T, class Out>
-Tensor numbers(File& file, const Shape& shape) {
-  Tensor x(shape, dtype_of<Out>);
-  Out* to = x.data<Out>();
-  if constexpr (std::same_as<T, Out> && !std::same_as<T, bool>) {
-    file.read(to, size_t(x.numel()) * sizeof(T), "the numbers");
-  } else {
-    for (int64_t i = 0, n = x.numel(); i < n; ++i) {
-      T number;
-      file.read(&number, sizeof(T), "the numbers");
-      if constexpr (std::same_as<Out, bool>) {
-        if (number > 1) file.fail("a b1 number is " + std::to_string(number) + ", neither 0 nor 1");
-      } else if constexpr (std::same_as<T, uint64_t>) {
-        if (number >> 63) file.fail("a u8 number, " + std::to_string(number) + ", does not fit i64");
-      }
-      to[i] = Out(number);
-    }
-  }
-  return x;
-}
-
 // f(T{}, Out{}) with the type of the file's numbers and the element type they become.
 template <class F>
-Tensor with_type(const File& file, const std::string& descr, F f) {
+Tensor with_type(const BinaryFile& file, const std::string& descr, F f) {
   if (descr == "<f4") return f(float{}, float{});
   if (descr == "<f8") return f(double{}, double{});
   if (descr == "<i8") return f(int64_t{}, int64_t{});
@@ -185,22 +135,17 @@ Tensor with_type(const File& file, const std::string& descr, F f) {
 }  // namespace
 
 Tensor read_npy(const std::string& path) {
-  File file(path);
+  BinaryFile file("npy", path);
   const Header header = read_header(file, path);
   return with_type(file, header.descr, [&]<class T, class Out>(T, Out) {
-    try {
-      checked_bytes(header.shape, f64);
-    } catch (const Error& e) {
-      file.fail(e.what());
-    }
-    const uint64_t needed = uint64_t(header.shape.numel()) * sizeof(T);
+    const uint64_t needed = file.bytes_of(header.shape, sizeof(T));
     if (file.left() != needed)
       file.fail("shape " + to_string(header.shape) + " of " + header.descr + " needs " + std::to_string(needed) +
                 " bytes after the header, the file has " + std::to_string(file.left()));
-    if (!header.fortran_order) return numbers<T, Out>(file, header.shape);
+    if (!header.fortran_order) return file.numbers<T, Out>(header.shape);
     Shape reversed = header.shape, strides = header.shape;
     for (int d = 0; d < reversed.rank; ++d) reversed[d] = header.shape[reversed.rank - 1 - d];
-    const Tensor x = numbers<T, Out>(file, reversed);
+    const Tensor x = file.numbers<T, Out>(reversed);
     for (int d = 0; d < strides.rank; ++d) strides[d] = x.strides()[strides.rank - 1 - d];
     return kernel::clone(x.view(header.shape, strides));
   });

@@ -158,6 +158,49 @@ void Module::load_from(const Module& other) {
   }
 }
 
+State Module::state() const {
+  State list;
+  for (const bool buffers : {false, true})
+    for (const NamedTensor& each : named(*this, buffers, true))
+      list.push_back({each.name, each.tensor.detach().clone()});
+  return list;
+}
+
+void Module::load_state(const State& state) {
+  const NoGrad off;
+  std::string differences;
+  const auto differ = [&](const std::string& what) { differences += (differences.empty() ? "" : "; ") + what; };
+  std::unordered_map<std::string, Tensor> left;
+  for (const NamedTensor& each : state)
+    if (!left.emplace(each.name, each.tensor).second) differ(each.name + " is given twice");
+
+  std::vector<NamedTensor> to = named(*this, false, false), buffers = named(*this, true, false);
+  to.insert(to.end(), buffers.begin(), buffers.end());
+  std::unordered_map<const Shape*, NamedTensor> found;  // by the tensor it is for: a tied one has several names
+  for (const NamedTensor& each : to) {
+    const auto at = left.find(each.name);
+    if (at == left.end()) continue;
+    const Tensor from = at->second;
+    left.erase(at);
+    const auto text = [](const Tensor& x) {
+      return x.defined() ? std::string(to_string(x.dtype())) + " " + to_string(x.shape()) : "undefined";
+    };
+    const auto [known, is_first] = found.emplace(&each.tensor.shape(), NamedTensor{each.name, from});
+    if (text(from) != text(each.tensor))
+      differ(each.name + " is " + text(each.tensor) + " here, " + text(from) + " in the state");
+    else if (!is_first && from.to_vector() != known->second.tensor.to_vector())
+      differ(each.name + " is " + known->second.name + " here, another in the state");
+  }
+  for (const NamedTensor& each : named(*this, false, true))
+    if (!found.contains(&each.tensor.shape())) differ(each.name + " is missing");
+  for (const NamedTensor& each : named(*this, true, true))
+    if (!found.contains(&each.tensor.shape())) differ(each.name + " is missing");
+  for (const NamedTensor& each : state)
+    if (left.contains(each.name)) differ(each.name + " is not known here");
+  if (!differences.empty()) throw Error("load_state: " + differences);
+  for (NamedTensor& each : to) each.tensor.copy_(found.at(&each.tensor.shape()).tensor);
+}
+
 void make_same(Module& copy, const Module& m) {
   check_same_structure(copy, m);
   std::vector<Tensor> there;

@@ -63,6 +63,12 @@ struct Module {
   // and both shapes, before anything is written where they differ.
   void load_from(const Module& other);
 
+  // Copies of the parameters and buffers, under their paths; a tied one under the first of its names.
+  State state() const;
+  // Copies them back; a tied one may be there under any of its names. Throws Error, naming all that is missing, not
+  // known here, given twice, or of another shape or dtype, before anything is written.
+  void load_state(const State& state);
+
  protected:
   // f(x) as a call of this module, for methods that take more than forward does: y = call(x, [&](Tensor x) { ... }).
   template <class F>

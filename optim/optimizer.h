@@ -22,7 +22,7 @@ struct Group {
 };
 
 // What an optimiser remembers, as copies. Given to one that was made alike, it goes on from there bit for bit.
-using State = std::vector<NamedTensor>;
+using fathom::State;
 
 class Optimizer {
  public:

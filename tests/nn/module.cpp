@@ -262,3 +262,59 @@ TEST_CASE("module: a clone is tied as the module it is made of") {
   CHECK(copy.heads[1].weight.is_same(copy.heads[0].weight));
   CHECK(copy.heads[1].weight.to_vector() == net.heads[1].weight.to_vector());
 }
+
+TEST_CASE("module: its state goes to another of the same structure, bit for bit") {
+  Net from, to;
+  from.block.count.fill_(7);
+  const State state = from.state();
+  CHECK(names(state) ==
+        "block.in.weight;block.in.bias;block.norm.weight;block.norm.bias;heads.0.weight;heads.0.bias;heads.1.weight;"
+        "scale;block.count;");
+  const std::vector<double> before = from.heads[0].weight.to_vector();
+  {
+    const NoGrad off;
+    from.heads[0].weight.fill_(0);
+  }
+  CHECK(!state[4].tensor.requires_grad());
+  to.load_state(state);
+  CHECK(to.heads[0].weight.to_vector() == before);
+  CHECK(to.block.count.item() == 7);
+  CHECK((to.scale.requires_grad() && !to.scale.is_same(state[7].tensor)));
+  State reversed(state.rbegin(), state.rend());
+  to.load_state(reversed);
+}
+
+TEST_CASE("module: load_state names all differences before it writes") {
+  Block block;
+  block.in.bias.detach().fill_(5);
+  State state = Block().state();
+  state[0].tensor = zeros({4, 5});
+  state[1].name = "in.offset";
+  state[2].tensor = ones({4}, {.dtype = f64});
+  state[3].tensor = Tensor();
+  state.push_back(state[4]);
+  CHECK(
+      error_of([&] { block.load_state(state); }) ==
+      "load_state: count is given twice; in.weight is f32 (4, 3) here, f32 (4, 5) in the state; norm.weight is f32 (4) "
+      "here, f64 (4) in the state; norm.bias is f32 (4) here, undefined in the state; in.bias is missing; in.offset is "
+      "not known here");
+  CHECK(block.in.bias.to_vector() == std::vector<double>(4, 5));
+}
+
+TEST_CASE("module: load_state takes a tied tensor under any of its names") {
+  nn::Sequential tied(nn::Linear(2, 2), nn::Linear(2, 2));
+  const auto weight = [&](size_t i) -> Tensor& { return dynamic_cast<nn::Linear&>(tied[i]).weight; };
+  weight(1) = weight(0);
+  State state = tied.state();
+  CHECK(names(state) == "0.weight;0.bias;1.bias;");
+  state[0] = {"1.weight", full({2, 2}, 3)};
+  tied.load_state(state);
+  CHECK(weight(0).to_vector() == std::vector<double>(4, 3));
+  state.push_back({"0.weight", full({2, 2}, 3)});
+  tied.load_state(state);
+  state.back().tensor = full({2, 2}, 4);
+  CHECK(error_of([&] { tied.load_state(state); }) == "load_state: 1.weight is 0.weight here, another in the state");
+  state.pop_back();
+  state.erase(state.begin());
+  CHECK(error_of([&] { tied.load_state(state); }) == "load_state: 0.weight is missing");
+}
