@@ -143,9 +143,14 @@ void Module::zero_grad() {
 }
 
 void Module::requires_grad_(bool on) {
-  each_tensor(*this, [on](auto&, std::string_view, Tensor& x, bool is_buffer) {
-    if (!is_buffer) x.requires_grad_(on);
-  });
+  std::vector<NamedTensor> list = named_parameters();
+  for (const auto& [name, x] : list) {
+    if (on && !is_floating(x.dtype()))
+      throw Error("requires_grad_: only floating parameters have gradients, " + name + " is " + to_string(x.dtype()));
+    if (const Node* node = node_of(x); !on && node && !node->is_leaf())
+      throw Error("requires_grad_(false): " + name + " was computed by " + describe(*node) + "; use detach()");
+  }
+  for (NamedTensor& each : list) each.tensor.requires_grad_(on);
 }
 
 void Module::load_from(const Module& other) {

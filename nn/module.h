@@ -56,6 +56,7 @@ struct Module {
   // Floating parameters and buffers are replaced by converted ones, without gradients: make the optimiser afterwards.
   void to(Dtype dtype);
   void zero_grad();
+  // Throws Error, naming the parameter, before any is changed where one is not floating or, when off, no leaf.
   void requires_grad_(bool on = true);
   void freeze() { requires_grad_(false); }
   void unfreeze() { requires_grad_(true); }

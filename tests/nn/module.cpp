@@ -115,6 +115,19 @@ TEST_CASE("module: gradients come, are cleared, and stay away from what is froze
   CHECK(net.block.in.weight.grad().defined());
 }
 
+TEST_CASE("module: where one parameter cannot be frozen or unfrozen, none is") {
+  Net net;
+  net.heads[1].weight = net.heads[1].weight * 2;
+  CHECK(error_of([&] { net.freeze(); }) ==
+        "requires_grad_(false): heads.1.weight was computed by mul of shape (2, 4); use detach()");
+  for (const Tensor& w : net.parameters()) CHECK(w.requires_grad());
+  net.heads[1].weight = zeros({2, 4}, {.dtype = i64});
+  net.freeze();
+  CHECK(error_of([&] { net.unfreeze(); }) ==
+        "requires_grad_: only floating parameters have gradients, heads.1.weight is i64");
+  for (const Tensor& w : net.parameters()) CHECK_FALSE(w.requires_grad());
+}
+
 TEST_CASE("module: clone has the same values on memory of its own and leaves the random numbers alone") {
   manual_seed(7);
   Net net;
