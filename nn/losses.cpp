@@ -4,6 +4,7 @@
 
 #include "fathom/autograd/families.h"
 #include "fathom/autograd/ops/index.h"
+#include "fathom/autograd/ops/number.h"
 #include "fathom/autograd/ops/reduce.h"
 #include "fathom/autograd/ops/views.h"
 
@@ -56,10 +57,7 @@ Tensor nll_loss(const Tensor& log_p, const Tensor& labels) {
       throw Error("nll_loss: log_p is (..., classes), labels (...), got " + to_string(log_p.shape()) + " and " +
                   to_string(labels.shape()));
   if (labels.dtype() != i64) throw Error(std::string("nll_loss: labels are i64, got ") + to_string(labels.dtype()));
-  for (const int64_t label : labels.to_vector<int64_t>())
-    if (label < 0 || label >= log_p.shape().back())
-      throw Error("nll_loss: label " + std::to_string(label) + " is not one of " +
-                  std::to_string(log_p.shape().back()) + " classes");
+  check_each("nll_loss", "label", labels, log_p.shape().back(), "classes");
   return -mean_loss("nll_loss", gather(log_p, -1, unsqueeze(labels, -1)));
 }
 

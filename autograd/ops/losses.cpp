@@ -2,6 +2,7 @@
 #include "fathom/autograd/joint.h"
 #include "fathom/autograd/ops/fused.h"
 #include "fathom/autograd/ops/index.h"
+#include "fathom/autograd/ops/number.h"
 #include "fathom/autograd/ops/reduce.h"
 #include "fathom/autograd/ops/rows.h"
 
@@ -70,10 +71,7 @@ void check_cross_entropy(const Tensor& logits, const Tensor& labels, double smoo
 Tensor cross_entropy_value(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& p) {
   const Tensor x = rows::dense(logits), y = rows::dense(labels), loss({}, logits.dtype());
   const int64_t n = rows::columns(x), count = rows::count(x), *label = y.data<int64_t>();
-  for (int64_t r = 0; r < count; ++r)
-    if (label[r] < 0 || label[r] >= n)
-      throw Error("cross_entropy: label " + std::to_string(label[r]) + " is not one of " + std::to_string(n) +
-                  " classes");
+  check_each("cross_entropy", "label", y, n, "classes");
   const Smoothing q = shares(smoothing, n);
   visit_floating("cross_entropy", x.dtype(), [&]<class T>(T) {
     const Tensor maxima({count}, x.dtype()), sums({count}, x.dtype());

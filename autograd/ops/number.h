@@ -1,8 +1,8 @@
-// Numbers that meet a tensor take its dtype.
+// Numbers that meet a tensor take its dtype; numbers in a tensor that count something.
 #pragma once
 #include <cmath>
 
-#include "fathom/tensor/dtype.h"
+#include "fathom/tensor/tensor.h"
 
 namespace fathom {
 
@@ -12,6 +12,16 @@ inline void check_number(const char* op, double c, Dtype dtype) {
   if (!fits)
     throw Error(std::string(op) + ": the number " + std::to_string(c) + " with a tensor of " + to_string(dtype) +
                 "; convert with .to(f32)");
+}
+
+// Throws Error, "op: label 3 is not one of 3 classes", unless each of these i64 numbers is in 0 .. n - 1.
+inline void check_each(const char* op, const char* what, const Tensor& numbers, int64_t n, const char* of_what) {
+  const Tensor list = numbers.contiguous();
+  const int64_t* at = list.data<int64_t>();
+  for (int64_t i = 0; i < list.numel(); ++i)
+    if (at[i] < 0 || at[i] >= n)
+      throw Error(std::string(op) + ": " + what + " " + std::to_string(at[i]) + " is not one of " + std::to_string(n) +
+                  " " + of_what);
 }
 
 }  // namespace fathom
