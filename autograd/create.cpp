@@ -149,6 +149,7 @@ Tensor randn(const Shape& shape, TensorOptions options, Rng& rng) {
   return finished(std::move(x), options);
 }
 Tensor randint(int64_t low, int64_t high, const Shape& shape, Rng& rng) {
+  if (low >= high) throw Error("randint: no number from " + std::to_string(low) + " to below " + std::to_string(high));
   Tensor x(shape, i64);
   fill_integers(x, low, high, rng);
   return x;

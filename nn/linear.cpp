@@ -5,6 +5,7 @@
 #include "fathom/autograd/ops/fused.h"
 #include "fathom/autograd/ops/index.h"
 #include "fathom/autograd/ops/matmul.h"
+#include "fathom/autograd/ops/number.h"
 #include "fathom/nn/init.h"
 #include "fathom/nn/size.h"
 
@@ -53,6 +54,7 @@ Embedding::Embedding(int64_t count, int64_t width, EmbeddingOptions options)
 }
 Tensor Embedding::forward(Tensor x) {
   if (x.dtype() != i64) throw Error(std::string("Embedding: rows are numbered by i64, got ") + to_string(x.dtype()));
+  check_each("Embedding", "row", x, weight.size(0), "rows");
   Shape shape = x.shape();
   shape.push_back(weight.shape()[1]);
   return index_select(weight, 0, x.reshape({x.numel()})).reshape(shape);

@@ -111,4 +111,5 @@ TEST_CASE("random tensors repeat with their seed") {
   const Tensor b = randn({3}, {.dtype = f64}, own);
   CHECK(own.position == 3);
   CHECK(b.dtype() == f64);
+  CHECK(error_of([] { randint(3, 3, {2}); }) == "randint: no number from 3 to below 3");
 }

@@ -49,6 +49,9 @@ TEST_CASE("embedding: rows by their numbers") {
   sum(y).backward();
   CHECK(rows.weight.grad().to_vector() == std::vector<double>{1, 1, 1, 1, 2, 2});
   CHECK(error_of([&] { rows(zeros({2})); }) == "Embedding: rows are numbered by i64, got f32");
+  nn::Sequential net((nn::Embedding(3, 2)));
+  CHECK(error_of([&] { net(tensor({{0, 3}})); }) == "module 0: Embedding: row 3 is not one of 3 rows");
+  CHECK(error_of([&] { net(tensor({-1})); }) == "module 0: Embedding: row -1 is not one of 3 rows");
 }
 
 TEST_CASE("dropout: in training a share is zero and the mean stays, afterwards nothing happens") {
