@@ -93,7 +93,7 @@ ActNorm::ActNorm(int64_t n, ActNormOptions options)
     : log_scale(zeros({checked_size("ActNorm", "n", n)}, {.dtype = options.dtype, .requires_grad = true})),
       bias(zeros({n}, {.dtype = options.dtype, .requires_grad = true})),
       initialised(zeros({}, {.dtype = boolean})),
-      eps(options.eps) {}
+      eps(checked_eps("ActNorm", options.eps)) {}
 void ActNorm::initialise(const Tensor& x) {
   const NoGrad off;
   const Tensor rows = x.reshape({-1, log_scale.numel()});

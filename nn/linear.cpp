@@ -28,7 +28,8 @@ void Linear::fields(Fields& f) {
   f("bias", bias);
 }
 
-LayerNorm::LayerNorm(int64_t n, LayerNormOptions options) : eps(options.eps), n_(checked_size("LayerNorm", "n", n, 1)) {
+LayerNorm::LayerNorm(int64_t n, LayerNormOptions options)
+    : eps(checked_eps("LayerNorm", options.eps)), n_(checked_size("LayerNorm", "n", n, 1)) {
   if (!options.affine) return;
   weight = Tensor({n}, options.dtype);
   bias = Tensor({n}, options.dtype);

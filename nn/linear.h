@@ -29,7 +29,7 @@ struct LayerNorm : Module {
   Tensor weight, bias;  // (n), of ones and zeros; undefined unless affine
   double eps;
 
-  // Throws Error unless n > 0.
+  // Throws Error unless n > 0, and on an eps that is negative or not finite; so do the other norms.
   explicit LayerNorm(int64_t n, LayerNormOptions options = {});
   Tensor forward(Tensor x) override;
   void fields(Fields& f) override;

@@ -28,6 +28,7 @@ void check_channels(const char* name, const Tensor& x, int64_t channels) {
 }  // namespace
 
 RMSNorm::RMSNorm(int64_t n, RMSNormOptions options) : eps(options.eps), n_(checked_size("RMSNorm", "n", n, 1)) {
+  if (eps) checked_eps("RMSNorm", *eps);
   make_affine(weight, nullptr, n, options.affine, options.dtype);
 }
 Tensor RMSNorm::forward(Tensor x) {
@@ -41,7 +42,7 @@ void RMSNorm::fields(Fields& f) { f("weight", weight); }
 
 GroupNorm::GroupNorm(int64_t g, int64_t channels, GroupNormOptions options)
     : groups(checked_size("GroupNorm", "groups", g, 1)),
-      eps(options.eps),
+      eps(checked_eps("GroupNorm", options.eps)),
       channels_(checked_size("GroupNorm", "channels", channels, 1)) {
   if (channels % g)
     throw Error("GroupNorm: " + std::to_string(g) + " groups do not divide " + std::to_string(channels) + " channels");
@@ -58,11 +59,13 @@ void GroupNorm::fields(Fields& f) {
 
 BatchNorm::BatchNorm(const char* name, std::initializer_list<int64_t> ranks, int64_t channels,
                      const BatchNormOptions& options)
-    : eps(options.eps),
+    : eps(checked_eps(name, options.eps)),
       momentum(options.momentum),
       name_(name),
       ranks_(ranks),
       channels_(checked_size(name, "channels", channels, 1)) {
+  if (momentum && !(*momentum >= 0 && *momentum <= 1))
+    throw Error(std::string(name) + ": momentum must be in [0, 1], got " + std::to_string(*momentum));
   make_affine(weight, &bias, channels, options.affine, options.dtype);
   if (!options.track_running_stats) return;
   running_mean = zeros({channels}, {.dtype = options.dtype});

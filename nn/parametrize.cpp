@@ -129,7 +129,8 @@ Tensor& field(Module& m, const std::string& name) {
 
 Owned<Parametrization> spectral(const Tensor& weight, const SpectralNormOptions& options) {
   check_matrix("spectral_norm", weight);
-  if (!(options.cap > 0)) throw Error("spectral_norm: cap must be positive, got " + std::to_string(options.cap));
+  if (!(options.cap > 0 && options.cap < INFINITY))
+    throw Error("spectral_norm: cap must be positive and finite, got " + std::to_string(options.cap));
   return Owned<Parametrization>(new Spectral(weight, options));
 }
 Owned<Parametrization> norm_and_direction(const Tensor& weight, const ParametrizeOptions& options) {

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "tests/nn/modules.h"
 
 using namespace fathom;
@@ -46,6 +48,25 @@ TEST_CASE("modules refuse sizes that are too small, by name") {
   is("Permutation: n must be at least 0, got -1", [] { nn::Permutation(-1); });
   is("deepnorm: layers must be at least 1, got 0", [] { nn::deepnorm(0); });
   is("deepnorm: decoder_layers must be at least 1, got 0", [] { nn::deepnorm(3, 0); });
+}
+
+TEST_CASE("modules refuse numbers that make NaN of every input, by name") {
+  const auto is = [](const std::string& message, auto make) { CHECK(error_of(make) == message); };
+  is("LayerNorm: eps must be finite and at least 0, got -1e-05", [] { nn::LayerNorm(2, {.eps = -1e-5}); });
+  is("LayerNorm: eps must be finite and at least 0, got nan", [] { nn::LayerNorm(2, {.eps = NAN}); });
+  is("LayerNorm: eps must be finite and at least 0, got -2", [] { nn::TransformerBlock(6, 2, {.eps = -2}); });
+  is("RMSNorm: eps must be finite and at least 0, got inf", [] { nn::RMSNorm(2, {.eps = INFINITY}); });
+  is("GroupNorm: eps must be finite and at least 0, got -1", [] { nn::GroupNorm(2, 4, {.eps = -1}); });
+  is("BatchNorm1d: eps must be finite and at least 0, got -1", [] { nn::BatchNorm1d(2, {.eps = -1}); });
+  is("BatchNorm2d: momentum must be in [0, 1], got 1.500000", [] { nn::BatchNorm2d(2, {.momentum = 1.5}); });
+  is("BatchNorm2d: momentum must be in [0, 1], got nan", [] { nn::BatchNorm2d(2, {.momentum = NAN}); });
+  is("ActNorm: eps must be finite and at least 0, got -1", [] { nn::ActNorm(2, {.eps = -1}); });
+  for (const double cap : {double(INFINITY), -1., 0.})
+    is("spectral_norm: cap must be positive and finite, got " + std::to_string(cap),
+       [cap] { nn::spectral_norm(nn::Linear(2, 2), {.cap = cap}); });
+  CHECK(nn::LayerNorm(2, {.eps = 0}).eps == 0);
+  CHECK(nn::RMSNorm(2).eps == std::nullopt);
+  CHECK(nn::BatchNorm1d(2, {.momentum = {}}).momentum == std::nullopt);
 }
 
 TEST_CASE("modules of no features or rows are allowed where that makes sense") {
