@@ -93,7 +93,7 @@ class Tensor {
   std::vector<T> to_vector() const;
 
   // ---- recorded ops; defined beside their free forms in autograd/ops ----
-  Tensor to(Dtype dtype) const;
+  Tensor to(Dtype dtype) const;  // to i64 towards 0; throws Error on NaN and beyond its range, as copy_ does
   Tensor clone() const;
   Tensor contiguous() const;  // itself where it is so already
   Tensor detach() const;      // a view without history

@@ -186,6 +186,7 @@ Tensor& Tensor::copy_(const Tensor& y) {
   check_in_place("copy_", *this, y.history());
   if (broadcast("copy_", shape(), y.shape()) != shape())
     throw Error("copy_: " + to_string(y.shape()) + " into " + to_string(shape()));
+  if (dtype() == i64) check_fits_i64("copy_", y);
   kernel::copy(apart_from(*this, y), *this);
   storage().changed("copy_");
   if (recording() && (history() || y.history()))

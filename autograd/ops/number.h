@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 
+#include "fathom/tensor/kernels/walk.h"
 #include "fathom/tensor/tensor.h"
 
 namespace fathom {
@@ -12,6 +13,17 @@ inline void check_number(const char* op, double c, Dtype dtype) {
   if (!fits)
     throw Error(std::string(op) + ": the number " + std::to_string(c) + " with a tensor of " + to_string(dtype) +
                 "; convert with .to(f32)");
+}
+
+// Throws Error when x has a number whose whole part i64 does not hold.
+inline void check_fits_i64(const char* op, const Tensor& x) {
+  if (!is_floating(x.dtype())) return;
+  visit_floating(op, x.dtype(), [&]<class T>(T) {
+    kernel::each_offset(x.shape(), x.strides(), [&, from = x.data<T>()](int64_t i) {
+      if (from[i] >= T(-0x1p63) && from[i] < T(0x1p63)) return;
+      throw Error(std::string(op) + ": the number " + std::to_string(from[i]) + " for a tensor of i64");
+    });
+  });
 }
 
 // Throws Error, "op: label 3 is not one of 3 classes", unless each of these i64 numbers is in 0 .. n - 1.

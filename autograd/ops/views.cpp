@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "fathom/autograd/families.h"
+#include "fathom/autograd/ops/number.h"
 #include "fathom/autograd/ops/reduce.h"
 
 namespace fathom {
@@ -233,6 +234,7 @@ std::vector<Tensor> chunk(const Tensor& x, int64_t pieces, int64_t d) {
 
 Tensor Tensor::to(Dtype dtype) const {
   if (dtype == this->dtype()) return *this;
+  if (dtype == i64) check_fits_i64("to", *this);
   const auto converted = [dtype](const Tensor& x) {
     Tensor y(x.shape(), dtype);
     kernel::copy(x, y);

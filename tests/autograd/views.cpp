@@ -240,6 +240,21 @@ TEST_CASE("to: a gradient comes back in the dtype it left in; integers carry non
   CHECK(!x.detach().requires_grad());
 }
 
+TEST_CASE("to and copy_: a number that i64 does not hold is refused") {
+  const double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  for (const Dtype dtype : {f32, f64})
+    for (const double x : {nan, inf, -inf, 0x1p63, -0x1p64}) {
+      Tensor given = zeros({2, 3}, {.dtype = dtype});
+      given[1][2].fill_(x);
+      CHECK(error_of([&] { transpose(given).to(i64); }) ==
+            "to: the number " + std::to_string(x) + " for a tensor of i64");
+      Tensor whole = ones({2, 3}, {.dtype = i64});
+      CHECK(error_of([&] { whole.copy_(given); }) == "copy_: the number " + std::to_string(x) + " for a tensor of i64");
+      CHECK(whole.to_vector() == Numbers{1, 1, 1, 1, 1, 1});
+    }
+  CHECK(tensor({-0x1p63, -1.9, 1.9}).to(i64).to_vector<int64_t>() == std::vector<int64_t>{INT64_MIN, -1, 1});
+}
+
 TEST_CASE("views: what is wrong is told with both values") {
   const Tensor x = counted({2, 3});
   const auto is = [](const std::string& message, auto&& call) { CHECK(error_of(call) == message); };
