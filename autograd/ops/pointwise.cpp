@@ -18,10 +18,21 @@ constexpr auto phi = [](const auto& x) { return inv_sqrt_2pi * exp(-0.5_r * (x *
 // x w with a weight w >= 0 that vanishes faster than x grows: 0 at infinity.
 constexpr auto weighted = [](const auto& x, const auto& w) { return where(w > 0_r, x, 0_r) * w; };
 
+// What gelu's slope reads x as: recorded, it ends where the slope is 0 or 1 in any dtype, as what is derived further
+// would be NaN at infinity.
+template <Number T>
+T near(T x) {
+  return x;
+}
+Tensor near(const Tensor& x) { return clamp(x, -40, 40); }
+
 Tensor gelu_erf(Tensor x) {
   return pointwise(
       "gelu", std::move(x), [](auto e) { return weighted(e, Phi(e)); },
-      [](auto e, Unused) { return Phi(e) + weighted(e, phi(e)); });
+      [](auto e, Unused) {
+        const auto at = near(e);
+        return Phi(at) + weighted(at, phi(at));
+      });
 }
 // Hendrycks & Gimpel's 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
 Tensor gelu_tanh(Tensor x) {
@@ -29,9 +40,9 @@ Tensor gelu_tanh(Tensor x) {
   return pointwise(
       "gelu", std::move(x), [inner](auto e) { return 0.5_r * weighted(e, 1 + inner(e)); },
       [inner](auto e, Unused) {
-        const auto t = inner(e);
-        const auto inner_slope = sqrt_2_over_pi * (1 + 0.134145_r * (e * e));
-        return 0.5_r * (1 + t + weighted(e * inner_slope, 1 - t * t));
+        const auto at = near(e), t = inner(at);
+        const auto inner_slope = sqrt_2_over_pi * (1 + 0.134145_r * (at * at));
+        return 0.5_r * (1 + t + weighted(at * inner_slope, 1 - t * t));
       });
 }
 

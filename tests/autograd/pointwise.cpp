@@ -177,6 +177,16 @@ TEST_CASE("at infinity values and slopes are their limits, in both modes, where 
       }
 }
 
+TEST_CASE("gelu's second derivative at infinity is 0, in both modes") {
+  for (const Gelu form : {Gelu::erf, Gelu::tanh})
+    for (const Dtype dtype : {f32, f64}) {
+      const Tensor x = vector({-inf, inf}, dtype).requires_grad_(), one = ones_like(x);
+      const Tensor slope = vjp(gelu(x, form), x, one, {.create_graph = true});
+      CHECK(vjp(slope, x, one).to_vector() == Values{0, 0});
+      CHECK(jvp(slope, x, one).to_vector() == Values{0, 0});
+    }
+}
+
 TEST_CASE("gelu's slopes where the cube of x overflows") {
   const Tensor x = tensor({-1e20, 1e20}).requires_grad_(), y = gelu(x, Gelu::tanh);
   CHECK(vjp(y, x, ones_like(y)).to_vector() == Values{0, 1});
