@@ -79,7 +79,7 @@ void backward(const Tensor& y, const BackwardOptions& options) {
   Node* node = node_of(y);
   if (!node || !node->trained)
     throw Error("backward: nothing was recorded for this tensor of shape " + to_string(y.shape()) +
-                "; no input of it requires grad");
+                ": no input of it requires grad, it was made without recording, or it is a constant derivative");
   node->check_not_consumed();
   const Tensor& u = options.cotangent;
   if (!u.defined() && y.numel() != 1)

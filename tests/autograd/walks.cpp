@@ -142,6 +142,9 @@ TEST_CASE("grad: errors") {
   CHECK(contains(error_of([&] { grad(sum(y), other); }), "grad: y does not depend on x 0 of shape (2)"));
   CHECK(contains(error_of([&] { grad(sum(y), off); }), "grad: x 0 of shape (2) is not on the tape"));
   CHECK(contains(error_of([&] { grad(sum(off), x); }), "grad: nothing was recorded for y"));
+  const Tensor constant = grad(sum(relu(x)), x, {.create_graph = true});
+  CHECK(contains(error_of([&] { grad(sum(constant), x); }), "or it is a constant derivative"));
+  CHECK(contains(error_of([&] { sum(constant).backward(); }), "or it is a constant derivative"));
   CHECK(contains(error_of([&] { vjp(y, x, vector({1})); }), "vjp: a cotangent of (1) and f64 for a tensor of (2)"));
   CHECK(contains(error_of([&] { jvp(y, x, ones({2})); }), "jvp: a tangent of (2) and f32"));
   CHECK(contains(error_of([&] { hvp(sum(y), x, vector({1})); }), "hvp: a direction of (1)"));
