@@ -88,6 +88,7 @@ class Grouped : public Optimizer {
     for (const Named& each : parameters) add(each.name, each.tensor, 0);
   }
   explicit Grouped(const std::vector<Group<Options>>& list) {
+    if (list.empty()) throw Error("optim: no groups");
     for (const auto& group : list) {
       add(group.parameters, groups.size());
       groups.push_back(group.options);
