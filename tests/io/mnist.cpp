@@ -68,6 +68,16 @@ TEST_CASE("mnist: what is wrong with the files is said in one line") {
   CHECK(has(message(folder), "images have rank 3, this is (5)"));
 }
 
+TEST_CASE("mnist: images of two sizes") {
+  const Folder folder;
+  folder.plain(test_images, images(4, 2, 8));
+  folder.plain(test_labels, labels(4));
+  folder.gzip(train_images + ".gz", images(5, 4, 4));
+  folder.plain(train_labels, labels(5));
+  CHECK(message(folder) == "mnist: " + (folder / (train_images + ".gz")) + " has images of (4, 4), " +
+                               (folder / test_images) + " of (2, 8)");
+}
+
 TEST_CASE("mnist: no images to train on or to test on") {
   const Folder folder;
   folder.plain(test_images, images(4, 2, 2));
