@@ -7,6 +7,7 @@
 #include "fathom/autograd/node.h"
 #include "fathom/autograd/ops.h"
 #include "fathom/autograd/recording.h"
+#include "fathom/optim/observer.h"
 #include "fathom/tensor/kernels/map.h"
 
 namespace fathom::optim {
@@ -72,7 +73,9 @@ double clip_grad_norm(std::span<const Tensor> parameters, double max_norm, ClipO
         not_finite("clip_grad_norm", "parameter " + std::to_string(i), parameters[i]);
     not_finite("clip_grad_norm");
   }
-  for (const Tensor& w : parameters) scale_grad(w, clip_scale(norm, max_norm));
+  const double scale = clip_scale(norm, max_norm);
+  for (const Tensor& w : parameters) scale_grad(w, scale);
+  if (scale < 1) tell_clipped(scale);
   return norm;
 }
 

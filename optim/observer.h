@@ -18,7 +18,7 @@ struct StepObserver {
 
   virtual bool wants_norms() = 0;  // of the step under way; they are summed in the optimiser's own pass
   virtual void stepped(std::span<const StepNorms> parameters) = 0;  // those with a gradient
-  virtual void clipped(double) {}  // the step under way takes so much of its gradients, less than 1
+  virtual void clipped(double) {}  // so much of the gradients, less than 1, is left, in a step or by clip_grad_norm
 
  protected:
   ~StepObserver() = default;

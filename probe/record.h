@@ -123,7 +123,7 @@ Record read(const std::string& path);
 
 // Writes into the folder, made where there is none, steps.csv (run, step, loss, grad_norm, clipped), layers.csv and
 // parameters.csv (run, step, name and what was measured; empty where it was not). clipped is 1 where the
-// optimiser's step clipped the gradients, else 0. A cell is quoted where it must be.
+// gradients were clipped, else 0. A cell is quoted where it must be.
 // Throws Error, naming the file, when one cannot be written.
 void write_csv(const Record& record, const std::string& folder);
 

@@ -117,7 +117,8 @@ class Recorder {
   // Writes the end of the run; what comes after it is not recorded.
   void finish(RecorderEnd end = {});
   // What waits goes to the file. It does so by itself twenty times a second: a call of the system at each step would
-  // cost a small network a tenth of its time.
+  // cost a small network a tenth of its time. Between backward() and the optimiser's step, the line of the step does
+  // not say whether that clips.
   void flush();
   // Draws the record, with all its runs, as one page: see write_report. May be called while the run goes on.
   void report(const std::string& page_path);

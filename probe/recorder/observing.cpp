@@ -137,7 +137,7 @@ void Recorder::State::stepped(std::span<const optim::StepNorms> norms) {
 }
 
 void Recorder::State::clipped(double scale) {
-  if (open && waiting) waiting->clip = scale;
+  if (open && waiting) waiting->clip = std::min(scale, waiting->clip.value_or(1));
 }
 
 }  // namespace fathom::probe

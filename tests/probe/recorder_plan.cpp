@@ -190,6 +190,25 @@ TEST_CASE("Recorder: a step whose gradients were clipped says so") {
   }
 }
 
+TEST_CASE("Recorder: a step says so too where clip_grad_norm clipped before the optimiser's step") {
+  const Folder folder;
+  nn::Linear net(5, 1);
+  optim::SGD opt(net.parameters(), {.lr = 0.01});
+  {
+    Recorder recorder(net, {.every = 0, .out = folder});
+    for (const double limit : {1e-3, 1e9}) {
+      opt.zero_grad();
+      recorder.backward(mean(square(net(inputs(4).to(f32)))));
+      optim::clip_grad_norm(net.parameters(), limit);
+      opt.step({.clip_norm = 1e9});
+    }
+  }
+  const auto run = folder.run();
+  REQUIRE(run.points.size() == 2);
+  CHECK(run.points[0].clipped);
+  CHECK(!run.points[1].clipped);
+}
+
 TEST_CASE("Recorder: the gradients' norm is that of all parameters, whatever an optimiser steps, before clipping") {
   for (const size_t stepped : {0, 1, 4}) {
     const Folder folder;
