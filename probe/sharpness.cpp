@@ -56,7 +56,7 @@ class Hessian {
     const Recording on(true);
     Tensor along;
     for (size_t i = 0; i < v.size(); ++i)
-      if (gradient_[i].defined()) accumulate(along, sum(gradient_[i] * v[i]));
+      if (gradient_[i].defined()) accumulate(along, sum(gradient_[i] * v[i]).to(f64));
     const NoGrad off;
     Vector out = zeros(parameters_);
     if (!along.defined() || !node_of(along)) return out;

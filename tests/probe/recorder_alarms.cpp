@@ -127,6 +127,15 @@ TEST_CASE("sharpness: the largest eigenvalue, and its direction") {
         doctest::Approx(s.value).epsilon(1e-6));
 }
 
+TEST_CASE("sharpness: of parameters of two dtypes") {
+  const Tensor w = ones({2}, {.requires_grad = true}), v = ones({2}, {.dtype = f64, .requires_grad = true});
+  const Tensor loss = sum(square(w).to(f64) * v) + sum(square(v)) * 2;  // the Hessian's blocks are (2, 2; 2, 4)
+  const auto s = probe::sharpness(loss, std::vector<Tensor>{w, v});
+  CHECK(s.value == doctest::Approx(3 + std::sqrt(5)));
+  CHECK(s.direction[0].dtype() == f32);
+  CHECK(s.direction[1].dtype() == f64);
+}
+
 TEST_CASE("Recorder: sharpness goes into the record beside 2 / lr") {
   const Folder folder;
   nn::Sequential net(nn::Linear(5, 1, {.bias = false, .dtype = f64}));
