@@ -1,5 +1,8 @@
 #include "fathom/io/write_file.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <thread>
 
 #include "tests/io/folder.h"
@@ -25,6 +28,21 @@ TEST_CASE("write_file: of two threads that write one file at the same time each 
   const std::string read = folder.bytes("file");
   CHECK((read == texts[0] || read == texts[1]));
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
+}
+
+TEST_CASE("write_file: removes what a writer that was killed has left of this file") {
+  const Folder folder;
+  const pid_t dead = fork();
+  if (dead == 0) _exit(0);
+  waitpid(dead, nullptr, 0);
+  const std::string stale = folder.plain("file.part" + std::to_string(dead) + ".3", "x");
+  const std::string kept[] = {folder.plain("file.part" + std::to_string(getpid()) + ".1000000", "x"),
+                              folder.plain("other.part" + std::to_string(dead) + ".3", "x"),
+                              folder.plain("file.part" + std::to_string(dead), "x"), folder.plain("file.parts", "x")};
+  io::write_file("test", folder / "file", "y");
+  CHECK(folder.bytes("file") == "y");
+  CHECK(!std::filesystem::exists(stale));
+  for (const std::string& path : kept) CHECK(std::filesystem::exists(path));
 }
 
 TEST_CASE("make_folder: those above it too, and what stands in its way") {
