@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
+#include <functional>
 #include <string>
 
 // A program's options, each with its default in --help and checked before the program begins.
@@ -35,6 +36,13 @@ class Arguments {
     whole("--threads", value, "threads to use; without, as many as the machine has cores", 1, 256)->default_str("");
   }
   void seed(uint64_t& value, const char* of) { whole("--seed", value, of, 0, 1000000000000000000); }
+
+  // What is wrong with the options together; nothing: "".
+  void together(std::function<std::string()> wrong) {
+    app_.final_callback([wrong] {
+      if (const std::string why = wrong(); !why.empty()) throw CLI::ValidationError(why);
+    });
+  }
 
   // Returns -1 to go on, else what the program is to exit with: 0 after --help, 2 after one line on stderr that says
   // which argument is wrong.

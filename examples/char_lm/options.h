@@ -47,6 +47,13 @@ inline int read_options(int argc, char** argv, Options& o) {
   arguments.threads(o.threads);
   arguments.seed(o.seed, "of the weights, the batches and the sample");
   arguments.option("--out", o.out, "folder for the losses by step");
+  arguments.together([&o]() -> std::string {
+    if (o.width % o.heads)
+      return "--heads: " + std::to_string(o.heads) + " heads do not divide a width of " + std::to_string(o.width);
+    if (const int64_t each = o.width / o.heads; o.positions == "rotary" && each % 2)
+      return "--heads: rotary positions need an even width for each head, not " + std::to_string(each);
+    return {};
+  });
   return arguments.parse(argc, argv);
 }
 
