@@ -6,16 +6,23 @@
 #include <cerrno>
 #include <cstring>  // strerror
 #include <filesystem>
+#include <functional>  // hash
 
 #include "fathom/io/write_file.h"
 #include "fathom/tensor/error.h"
 
 namespace fathom::probe {
 
-RecordFile::RecordFile(const std::string& folder) : path_((std::filesystem::path(folder) / "record.jsonl").string()) {
+RecordFile::RecordFile(const std::string& folder, const std::string& run)
+    : path_((std::filesystem::path(folder) / "record.jsonl").string()), run_(run) {
   io::make_folder("Recorder", folder);
   file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (file_ < 0) fail();
+  if (!lock_name(F_WRLCK)) {
+    ::close(file_);
+    throw Error("Recorder: another is recording a run \"" + run_ + "\" in " + path_ +
+                "; give this one another .name or .out");
+  }
   off_t end = ::lseek(file_, 0, SEEK_END);
   const off_t size = end;
   for (char c; end > 0 && ::pread(file_, &c, 1, end - 1) == 1 && c != '\n';) --end;
@@ -33,6 +40,15 @@ void RecordFile::append(std::string_view lines) {
     if (n > 0) lines.remove_prefix(size_t(n));
   }
 }
+
+// A name is a byte far beyond the file's end; the system lets go of it when the process dies. False: it is taken.
+bool RecordFile::lock_name(short type) {
+  struct flock byte = {};
+  byte.l_type = type, byte.l_whence = SEEK_SET, byte.l_len = 1;
+  byte.l_start = (off_t(1) << 40) + off_t(std::hash<std::string>()(run_) >> 24);
+  return ::fcntl(file_, F_OFD_SETLK, &byte) == 0 || (errno != EAGAIN && errno != EACCES);  // some systems have no locks
+}
+void RecordFile::release_name() { lock_name(F_UNLCK); }
 
 void RecordFile::fail() const { throw Error("Recorder: cannot write " + path_ + ": " + std::strerror(errno)); }
 

@@ -14,7 +14,7 @@ namespace fathom::probe {
 
 Recorder::State::State(nn::Module& n, RecorderOptions o)
     : options(std::move(o)),
-      file(options.out),
+      file(options.out, options.name),
       net(&n),
       batch_axis(n.batch_axis()),
       exceptions(std::uncaught_exceptions()) {
@@ -57,6 +57,7 @@ Recorder::~Recorder() {
   } catch (const Error&) {  // a destructor cannot tell
   }
   state_->open = false;
+  state_->file.release_name();
   state_->calls.clear();  // of a step without backward(): their nodes' hooks own the state
   state_->links.clear();
   remove_member<nn::Observer>(nn::observer, *state_);
@@ -156,6 +157,7 @@ void Recorder::finish(RecorderEnd end) {
   s.write_end(end);
   s.write();
   s.open = false;
+  s.file.release_name();
 }
 
 void Recorder::flush() {

@@ -36,7 +36,7 @@ struct RecorderOptions {
 
   // Where.
   std::string out = "run";   // the folder; made where there is none
-  std::string name = "run";  // of this run within the record
+  std::string name = "run";  // of this run within the record; of those recorded at once each has its own
   std::string sites = {};  // paths of modules, such as "blocks.*" or "in,blocks.*.linear": * is any name, ** any path,
                            // net the network itself; none: the children of the network, and those of a Sequential in
                            // its place
@@ -99,7 +99,8 @@ struct RecorderEnd {
 
 class Recorder {
  public:
-  // Throws Error when the record cannot be written, naming it; when no module fits `sites`; on a negative number.
+  // Throws Error when the record cannot be written, or another recorder is writing a run of this name to it, in any
+  // process; when no module fits `sites`; on a negative number.
   explicit Recorder(nn::Module& net, RecorderOptions options = {});
   // Writes the end of the run, unless finish() has, or an exception is on its way.
   ~Recorder();

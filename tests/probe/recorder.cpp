@@ -239,6 +239,31 @@ TEST_CASE("Recorder: a module called twice has a site for each call; what is not
   CHECK(recorder.last().size() == 1);
 }
 
+TEST_CASE("Recorder: of two at once in one record each has a name of its own") {
+  const Folder folder;
+  Net net;
+  const auto record = [&](const std::string& name) { Recorder recorder(net, {.out = folder, .name = name}); };
+  {
+    Recorder first(net, {.out = folder, .name = "a"});
+    CHECK(error_of([&] { record("a"); }) ==
+          "Recorder: another is recording a run \"a\" in " + first.path() + "; give this one another .name or .out");
+    record("b");
+    first.finish();
+    record("a");
+  }
+  Tensor y;
+  try {
+    Recorder last(net, {.out = folder, .name = "a"});
+    y = net(batch(4));  // its tape outlives the recorder, and holds on to what it measured with
+    throw Error("the program's own");
+  } catch (const Error&) {
+  }
+  record("a");
+  std::string names;
+  for (const auto& run : probe::record::read(folder.path / "record.jsonl").runs) names += run.name + ";";
+  CHECK(names == "a;b;a (2);a (3);a (4);");
+}
+
 TEST_CASE("Recorder: either may die first, and nothing is left behind") {
   const int64_t nodes = Node::live, storages = Storage::live;
   {
