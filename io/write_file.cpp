@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -17,7 +18,8 @@ namespace fathom::io {
 
 namespace {
 
-// Removes the drafts, FILE.partPROCESS.NUMBER, of processes that are no more.
+// Removes the drafts, FILE.partPROCESS.NUMBER, of processes that are no more. One of this hour may be of a process that
+// cannot be seen from here: of another machine.
 void remove_stale_drafts(const std::string& file) {
   const std::filesystem::path whole(file), folder = whole.parent_path();
   const std::string start = whole.filename().string() + ".part";
@@ -30,7 +32,9 @@ void remove_stale_drafts(const std::string& file) {
     const char *const from = name.data() + start.size(), *const last = name.data() + name.size();
     const auto [rest, error] = std::from_chars(from, last, process);
     if (error != std::errc() || rest == last || *rest != '.' || process <= 0) continue;
-    if (::kill(process, 0) != 0 && errno == ESRCH) std::filesystem::remove(at->path(), ignored);
+    const bool old =
+        std::filesystem::file_time_type::clock::now() - at->last_write_time(ignored) > std::chrono::hours(1);
+    if (old && ::kill(process, 0) != 0 && errno == ESRCH) std::filesystem::remove(at->path(), ignored);
   }
 }
 

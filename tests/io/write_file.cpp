@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <thread>
 
 #include "tests/io/folder.h"
@@ -36,11 +37,16 @@ TEST_CASE("write_file: removes what a writer that was killed has left of this fi
   if (dead == 0) _exit(0);
   waitpid(dead, nullptr, 0);
   const std::string stale = folder.plain("file.part" + std::to_string(dead) + ".3", "x");
+  const std::string fresh = folder.plain("file.part" + std::to_string(dead) + ".4", "x");
   const std::string kept[] = {folder.plain("file.part" + std::to_string(getpid()) + ".1000000", "x"),
                               folder.plain("other.part" + std::to_string(dead) + ".3", "x"),
                               folder.plain("file.part" + std::to_string(dead), "x"), folder.plain("file.parts", "x")};
+  for (const auto& each : std::filesystem::directory_iterator(folder.path))
+    if (each.path() != fresh)
+      std::filesystem::last_write_time(each.path(), each.last_write_time() - std::chrono::hours(2));
   io::write_file("test", folder / "file", "y");
   CHECK(folder.bytes("file") == "y");
+  CHECK(std::filesystem::exists(fresh));
   CHECK(!std::filesystem::exists(stale));
   for (const std::string& path : kept) CHECK(std::filesystem::exists(path));
 }
