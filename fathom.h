@@ -8,6 +8,7 @@
 #include "fathom/autograd/hooks.h"
 #include "fathom/autograd/ops.h"
 #include "fathom/io/batches.h"
+#include "fathom/io/csv.h"
 #include "fathom/io/idx.h"
 #include "fathom/io/mnist.h"
 #include "fathom/io/npy.h"
