@@ -78,8 +78,18 @@ void Recorder::State::walk_back(const Tensor& of, const BackwardOptions& how) {
   fathom::backward(of, how);
 }
 
+namespace {
+
+bool has_jacobians(const std::vector<SiteMeasure>& sites) {
+  return std::any_of(sites.begin(), sites.end(), [](const SiteMeasure& m) { return m.has_jacobian; });
+}
+
+}  // namespace
+
 void Recorder::State::gather() {
+  if (!jacobians_due() && has_jacobians(last)) last.swap(last_jacobians);
   last.clear();
+  goes_back.clear();
   for (auto each = found.rbegin(); each != found.rend(); ++each) {
     SiteMeasure m = *each->row;
     m.site = each->site->path;
@@ -93,6 +103,7 @@ void Recorder::State::gather() {
     }
     if (std::isnan(m.gain)) m.gain = m.grad_in / m.grad_out;
     last.push_back(std::move(m));
+    goes_back.push_back(each->goes_back);
   }
   found.clear();
   probed.clear();
@@ -174,7 +185,7 @@ void Recorder::report(const std::string& page_path) {
 std::string Recorder::status(size_t layers) const {
   std::vector<const SiteMeasure*> measured;
   std::vector<double> logarithms;
-  for (const SiteMeasure& m : state_->last)
+  for (const SiteMeasure& m : has_jacobians(state_->last) ? state_->last : state_->last_jacobians)
     if (m.has_jacobian) measured.push_back(&m), logarithms.push_back(std::log10(m.sigma_max));
   const std::vector<size_t> worst = farthest_from_one(logarithms);
   std::string line = "step " + std::to_string(state_->steps) + "  loss " + short_text(state_->loss);

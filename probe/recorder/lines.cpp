@@ -122,7 +122,9 @@ void Recorder::State::write_layers() {
   JsonLine line(lines, "layers");
   line.add("run", options.name);
   line.add("step", steps);
+  auto known = goes_back.begin();
   line.objects("sites", last, [&](const SiteMeasure& m) {
+    const bool has_gradient = (*known++ || !std::isfinite(m.grad_out)) && m.has_jacobian;  // of its input: NaN is one
     line.add("site", m.site);
     line.add("call", m.call);
     if (m.has_jacobian) {
@@ -151,8 +153,8 @@ void Recorder::State::write_layers() {
           line.measure("largest_logit", head.largest_logit);
         });
     }
-    if (!std::isnan(m.grad_in) || m.has_jacobian) {
-      line.measure("grad_in", m.grad_in);
+    if (has_gradient || !std::isnan(m.grad_in)) line.measure("grad_in", m.grad_in);
+    if (has_gradient || !std::isnan(m.gain)) {
       line.measure("gain", m.gain);
       if (m.gain == 0 || std::isinf(m.gain)) line.add("log10_gain", std::log10(m.grad_in) - std::log10(m.grad_out));
     }

@@ -33,16 +33,17 @@ struct Recorder::SiteHook final : Hook {
     const Flag busy(s.busy);
     row->grad_out = norm_of(g);
     Node* const from = same ? y : x.get();
+    const bool goes_back = from && is_passed(*from);
     if (from && s.jacobians_due() && !s.options.probe.defined()) {
       if (s.details_due() && !s.product) s.measure_product(g);
-      s.measure(*row, *site, kind, call, *y, *from, is_passed(*from) ? Tensor() : g.alias());
+      s.measure(*row, *site, kind, call, *y, *from, goes_back ? Tensor() : g.alias());
     }
     if (same) row->grad_in = row->grad_out;
     if (next) next->grad_in = row->grad_out;
     // Of sites with one and the same output, the hook of the first is called first.
     auto at = s.found.end();
     while (at != s.found.begin() && (at - 1)->node == y->number) --at;
-    s.found.insert(at, {row, site, y->number});
+    s.found.insert(at, {row, site, y->number, goes_back});
     return {};
   }
 };

@@ -63,6 +63,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
     std::shared_ptr<SiteMeasure> row;
     Site* site;
     uint64_t node;
+    bool goes_back;  // training's gradient goes on to the site's input
   };
   struct Kind {  // of a module, which may be gone when its tape is measured
     bool training;
@@ -95,6 +96,8 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   std::map<std::pair<std::string, int64_t>, SiteMeasure> probed;  // by path and call: what the probe gave
   std::optional<Product> product;
   std::vector<SiteMeasure> last;
+  std::vector<bool> goes_back;              // of each of `last`
+  std::vector<SiteMeasure> last_jacobians;  // of the last step that was due for them, where `last` was not
   std::vector<ParameterMeasure> last_parameters;
   std::vector<Alarm> alarms;
   std::optional<Trace> trace;  // until it has found something

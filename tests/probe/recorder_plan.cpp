@@ -66,6 +66,11 @@ TEST_CASE("Recorder: on a probe, the Jacobians are the probe's and the gradients
   CHECK(std::isnan(last[0].grad_in));  // training does not find it
   CHECK(last[0].grad_out == doctest::Approx(norm(g[1]).item()));
   CHECK(last[1].gain == doctest::Approx(norm(g[1]).item() / norm(g[2]).item()));
+  recorder.flush();
+  const auto rows = folder.run().layers.frames.at(0).rows;
+  CHECK(rows[0].second[probe::record::gain] == probe::record::missing);
+  CHECK(rows[0].second[probe::record::grad_in] == probe::record::missing);
+  CHECK(rows[1].second[probe::record::gain] == doctest::Approx(std::log10(last[1].gain)).epsilon(1e-5));
 }
 
 TEST_CASE("Recorder: details are the singular values, with bounds, and the products over the sites") {
@@ -259,6 +264,19 @@ TEST_CASE("Recorder: gains alone at the steps between") {
     CHECK(recorder.last()[0].has_jacobian == (step == 0));
     CHECK(std::isnan(recorder.last()[0].gain) == (step == 1));  // its input is data
     CHECK(recorder.last()[1].gain > 0);
+    CHECK(recorder.status().find("sigma_max ") != std::string::npos);  // as last measured
+  }
+}
+
+TEST_CASE("Recorder: a gradient that is no number is in the record, though the input is data") {
+  const Folder folder;
+  nn::Sequential net = tanh_layers(2);
+  Recorder recorder(net, {.every = 1, .out = folder, .sites = "*", .samples = 2});
+  recorder.backward(mean(square(net(inputs(6)))) * NAN);
+  recorder.flush();
+  for (const auto& [row, values] : folder.run().layers.frames.at(0).rows) {
+    CHECK(std::isnan(values[probe::record::gain]));
+    CHECK(std::isnan(values[probe::record::grad_in]));
   }
 }
 
@@ -273,6 +291,10 @@ TEST_CASE("Recorder: the gain of a site whose input is data, of the samples that
     const auto norm_of_them = [&](const Tensor& t) { return (samples ? t.slice(0, 0, samples) : t).norm().item(); };
     CHECK(recorder.last()[0].gain == doctest::Approx(norm_of_them(back) / norm_of_them(g)).epsilon(1e-5));
     CHECK(std::isnan(recorder.last()[0].grad_in) == (samples > 0));
+    recorder.flush();
+    const double grad_in =
+        probe::record::read(recorder.path()).runs.back().layers.frames[0].rows[0].second[probe::record::grad_in];
+    CHECK((grad_in == probe::record::missing) == (samples > 0));
   }
 }
 
