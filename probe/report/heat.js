@@ -5,7 +5,7 @@ function makeWall(of, row, id, quantities) {
   const shown = runs.filter((run) => run[of].frames.length && run[of].rows.length);
   const present = quantities.filter((name) => shown.some((run) => run[of].values[name]));
   return {of, row, id, runs: shown, quantities: present, quantity: present[0] || quantities[0], maps: [], scale: null,
-    margin: {l: 30, r: 2, t: 4, b: 18}, end: Math.max(1, ...shown.map((run) => run[of].end))};
+    margin: {l: 9 + 7 * Math.max(3, ...shown.map((run) => String(run[of].rows.length - 1).length)), r: 2, t: 4, b: 18}, end: Math.max(1, ...shown.map((run) => run[of].end))};
 }
 const layerWall = makeWall("layers", "layer", "", OF_LAYERS), parameterWall = makeWall("parameters", "parameter", "parameter-", OF_PARAMETERS);
 
@@ -95,7 +95,7 @@ function drawMap(wall, map, repaint) {
   ctx.drawImage(map.image, box.l, box.t, box.w, box.h);
   const rows = board.rows.length, x = (step) => box.l + (step / wall.end) * box.w, y = (r) => box.t + ((r + 0.5) / rows) * box.h;
   for (const r of new Set(some(rows, Math.min(rows, 5)))) label(ctx, String(r), box.l - 5, y(r), "right");
-  for (const t of ticks(0, wall.end, box.w / 70).filter(Number.isInteger)) if (x(t) < w - 12) label(ctx, num(t, 6), Math.max(box.l + 3, x(t)), h - 7);
+  for (const t of ticks(0, wall.end, box.w / 70).filter(Number.isInteger)) label(ctx, num(t, 6), Math.max(box.l + 3, x(t)), h - 7);
 
   const f = indexAt(board.frames, cursor.step), from = board.frames[f], to = f + 1 < board.frames.length ? board.frames[f + 1] : board.end;
   const cx = Math.round(x((from + Math.min(to, wall.end)) / 2)) + 0.5, active = run === cursor.run;
@@ -146,6 +146,7 @@ function drawScale(wall) {
 
 function makeMaps(wall) {
   const holder = byId(wall.id + "maps");
+  holder.style.setProperty("--left", wall.margin.l + "px");
   const ordered = isFamily ? [...wall.runs].sort((a, b) => nets.indexOf(a.net) - nets.indexOf(b.net) || a.depth - b.depth) : wall.runs;
   if (isFamily && depths.length <= 4 && wall.runs.length === nets.length * depths.length)
     holder.style.gridTemplateColumns = `repeat(${depths.length}, minmax(0, 1fr))`;

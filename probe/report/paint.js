@@ -89,10 +89,15 @@ function dot(ctx, colour, x, y) {
   ctx.arc(x, y, 3.5, 0, 7);
   ctx.fill();
 }
-function label(ctx, text, x, y, align = "center", baseline = "middle") {
+function label(ctx, text, x, y, align = "center") {  // whole: moved inside where it would be cut
+  const half = ctx.measureText(text).width / 2 + 1, {clientWidth: w, clientHeight: h} = ctx.canvas;
   ctx.textAlign = align;
-  ctx.textBaseline = baseline;
-  ctx.fillText(text, x, y);
+  ctx.textBaseline = "middle";
+  ctx.fillText(text, align === "center" ? Math.max(half, Math.min(w - half, x)) : x, Math.max(6, Math.min(h - 6, y)));
+}
+function nothing(ctx, box, why) {  // in an empty picture
+  ctx.fillStyle = css("--soft");
+  label(ctx, why, (box.l + box.r) / 2, (box.t + box.b) / 2 - 10);
 }
 
 // A grid with numbers along both axes; x and y are [lo, hi]. Returns where a point lies, and the box.

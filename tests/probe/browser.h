@@ -72,7 +72,7 @@ inline nlohmann::json drive(const Folder& folder, const std::string& driver, int
 
 // A record of two nets that has every kind of line.
 struct Record {
-  int layers = 8, steps = 60, every = 10;
+  int layers = 8, steps = 60, every = 10, stride = 1;
   std::string site = "blocks.";  // before the layer's number
 
   // sigma_max of a layer at a step.
@@ -88,12 +88,13 @@ struct Record {
         lines << rest.dump() << '\n';
       };
       line({{"type", "run"}, {"schema", 2}, {"net", name}, {"depth", layers}});
-      for (int step = 0; step < steps; ++step) {
-        line({{"type", "step"}, {"step", step}, {"loss", 2.0 / (1 + step)}, {"grad_norm", 0.5}, {"clip", 1}});
-        if (step % every) continue;
+      for (int at = 0; at < steps; ++at) {
+        const int step = at * stride;
+        line({{"type", "step"}, {"step", step}, {"loss", 2.0 / (1 + at)}, {"grad_norm", 0.5}, {"clip", 1}});
+        if (at % every) continue;
         json sites = json::array(), norms = json::array();
         for (int layer = 0; layer < layers; ++layer) {
-          const double s = sigma(run, layer, step);
+          const double s = sigma(run, layer, at);
           sites.push_back({{"site", site + std::to_string(layer)},
                            {"sigma_max", s},
                            {"sigma_median", s * 0.9},
@@ -108,11 +109,11 @@ struct Record {
         line({{"type", "parameters"},
               {"step", step},
               {"rows", {{{"name", "w"}, {"weight_norm", 2}, {"grad_norm", 0.3}, {"update_norm", 0.002}}}}});
-        line({{"type", "sharpness"}, {"step", step}, {"sharpness", 3 + step}, {"edge", 200}});
+        line({{"type", "sharpness"}, {"step", step}, {"sharpness", 3 + at}, {"edge", 200}});
       }
       line({{"type", "alarm"}, {"step", 30}, {"kind", "exploding"}, {"site", site + "5"}, {"message", "too much"}});
       line({{"type", "lyapunov"},
-            {"step", steps - 1},
+            {"step", (steps - 1) * stride},
             {"site", "rnn"},
             {"exponents", {0.1, -0.3}},
             {"sum", -0.2},
