@@ -54,32 +54,35 @@ std::vector<size_t> places(const Board& board) {
   return place;
 }
 
-// One quantity of all frames and rows, frame after frame, in 16 bits each: a straight line from lo to hi,
-// and four codes for what is no number.
+// One quantity of all rows, frame after frame of those that have it, in 16 bits each: a straight line from lo to hi,
+// and four codes for what is no number. "frames" are the indices of these frames, where they are not all.
 json packed(const Board& board, const std::vector<const Frame*>& frames, size_t quantity) {
   constexpr uint16_t top = 65531, absent = 65532, nan = 65533, infinite = 65534, zero = 65535;
   const std::vector<size_t> place = places(board);
   double lo = INFINITY, hi = -INFINITY;
-  for (const Frame* frame : frames)
-    for (const auto& [row, values] : frame->rows)
+  std::vector<size_t> having;
+  for (size_t f = 0; f < frames.size(); ++f) {
+    if (has(*frames[f], quantity)) having.push_back(f);
+    for (const auto& [row, values] : frames[f]->rows)
       if (const double v = values[quantity]; std::isfinite(v) && v != missing)
         lo = std::min(lo, v), hi = std::max(hi, v);
+  }
+  if (having.empty()) return nullptr;
   if (lo > hi) lo = hi = 0;
   const double scale = hi > lo ? top / (hi - lo) : 0;
-  std::vector<uint16_t> codes(frames.size() * board.rows.size(), absent);
-  bool any = false;
-  for (size_t f = 0; f < frames.size(); ++f)
-    for (const auto& [row, values] : frames[f]->rows) {
+  std::vector<uint16_t> codes(having.size() * board.rows.size(), absent);
+  for (size_t k = 0; k < having.size(); ++k)
+    for (const auto& [row, values] : frames[having[k]]->rows) {
       const double v = values[quantity];
       if (v == missing) continue;
-      any = true;
-      codes[f * board.rows.size() + place[static_cast<size_t>(row)]] =
+      codes[k * board.rows.size() + place[static_cast<size_t>(row)]] =
           std::isnan(v)   ? nan
           : std::isinf(v) ? (v > 0 ? infinite : zero)
                           : static_cast<uint16_t>(std::lround((v - lo) * scale));
     }
-  if (!any) return nullptr;
-  return {{"lo", static_cast<float>(lo)}, {"hi", static_cast<float>(hi)}, {"codes", base64(codes)}};
+  json out = {{"lo", static_cast<float>(lo)}, {"hi", static_cast<float>(hi)}, {"codes", base64(codes)}};
+  if (having.size() < frames.size()) out["frames"] = having;
+  return out;
 }
 
 json board_of(const Board& board, size_t frames_kept) {
@@ -172,7 +175,7 @@ struct Kept {
   size_t frames, parameter_frames, spectra, points;
 };
 Kept kept_of(const std::vector<Run>& runs) {
-  constexpr double bytes_of_layers = 400e3, bytes_of_parameters = 120e3, bytes_of_spectra = 120e3,
+  constexpr double bytes_of_layers = 360e3, bytes_of_parameters = 120e3, bytes_of_spectra = 120e3,
                    bytes_of_points = 200e3;
   std::vector<const Board*> layers, parameters;
   size_t rows = 1;  // of which a spectrum may be shown

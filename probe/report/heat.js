@@ -47,7 +47,7 @@ const kindOf = (log) => log === MISSING ? "absent" : Number.isNaN(log) ? "nan" :
 // Of a block of cells the one to show: what is no number first, then the farthest from the scale's middle.
 function worst(wall, board, frames, rows) {
   let shown = MISSING, far = -1;
-  for (let f = frames[0]; f <= frames[1]; ++f)
+  for (const f of frames)
     for (let r = rows[0]; r <= rows[1]; ++r) {
       const log = logAt(board, wall.quantity, f, r);
       if (log === MISSING) continue;
@@ -59,11 +59,12 @@ function worst(wall, board, frames, rows) {
 
 function paint(wall, board, w, h) {  // in device pixels
   const image = new ImageData(w, h), pattern = patterns();
+  const frames = framesOf(board, wall.quantity), steps = frames.map((frame) => board.frames[frame]);
   const columns = Array.from({length: w}, (_, px) => {
     const from = (px / w) * wall.end, to = ((px + 1) / w) * wall.end;
-    if (from >= board.end || to <= board.frames[0]) return null;
-    const last = indexAt(board.frames, to);
-    return [indexAt(board.frames, from), board.frames[last] >= to && last > 0 ? last - 1 : last];
+    if (from >= board.end || to <= steps[0]) return null;
+    const last = indexAt(steps, to);
+    return [indexAt(steps, from), steps[last] >= to && last > 0 ? last - 1 : last];
   });
   const rows = Math.min(board.rows.length, h), thick = h / rows >= 8;
   for (let r = 0; r < rows; ++r) {
@@ -72,7 +73,7 @@ function paint(wall, board, w, h) {  // in device pixels
     let log = MISSING, before = null;
     for (let px = 0; px < w; ++px) {
       const span = columns[px];
-      if (span && !(before && before[0] === span[0] && before[1] === span[1])) log = worst(wall, board, span, [first, last]);
+      if (span && !(before && before[0] === span[0] && before[1] === span[1])) log = worst(wall, board, frames.slice(span[0], span[1] + 1), [first, last]);
       before = span;
       const kind = span ? kindOf(log) : "", colour = !span ? pattern.paper : kind ? null : wall.scale.colour(log);
       for (let y = top; y < bottom; ++y) {
@@ -121,7 +122,8 @@ function drawMap(wall, map, repaint) {
 function drawScale(wall) {
   const {lo, hi, centred, colour} = wall.scale, place = byId(wall.id + "scale"), pattern = patterns(), strip = el("canvas");
   const bar = el("div", {className: "ramp"}, strip), kinds = new Set();
-  for (const run of wall.runs) for (const log of run[wall.of].values[wall.quantity] || []) if (kindOf(log)) kinds.add(kindOf(log));
+  for (const {[wall.of]: board} of wall.runs)
+    for (const frame of framesOf(board, wall.quantity)) board.rows.forEach((_, row) => kinds.add(kindOf(logAt(board, wall.quantity, frame, row))));
   const keys = [["nan", "NaN"], ["infinite", "infinite"], ["zero", "exactly zero"], ["absent", "not measured"]].filter(([kind]) => kinds.has(kind));
   place.replaceChildren(bar, ...keys.map(([kind, name]) => el("span", {className: "key"}, el("canvas", {kind}), name)));
   const {ctx, w} = surface(strip), pad = 22, long = w - 2 * pad;
@@ -158,7 +160,7 @@ function makeMaps(wall) {
     const facts = (loss === null ? "" : `loss ${num(loss)}`) + (accuracy === undefined || accuracy === null ? "" : ` · ${percent(accuracy)}`);
     const figure = el("figure", {}, el("figcaption", {}, el("b", {title: run.name}, run.name), el("span", {}, facts)), canvas, details);
     const refill = tableIn(details, () => {
-      const frames = some(board.frames.length, 24);
+      const having = framesOf(board, wall.quantity), frames = some(having.length, 24).map((k) => having[k]);
       return table([QUANTITIES[wall.quantity].label, ...frames.map((f) => `step ${board.frames[f]}`)],
         board.rows.map((name, r) => [`${r} ${name}`, ...frames.map((f) => power(logAt(board, wall.quantity, f, r)))]));
     });
@@ -202,5 +204,5 @@ function startWall(wall) {
     drawWall(wall);
   });
   if (wall.runs.some((run) => run[wall.of].measured > run[wall.of].frames.length))
-    byId(wall.id + "maps").before(el("p", {className: "note"}, "Long runs are thinned to keep this page small: of each group of neighbouring measured steps the most extreme is shown. The record holds all."));
+    byId(wall.id + "maps").before(el("p", {className: "note"}, "Long runs are thinned to keep this page small: of each group of neighbouring measured steps the most extreme is shown, and the steps with details. The record holds all."));
 }

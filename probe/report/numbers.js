@@ -25,7 +25,7 @@ const QUANTITIES = {
 const OF_LAYERS = ["sigma_max", "gain", "grad_in", "frobenius", "condition", "effective_rank", "activation_rms", "kurtosis", "dead", "saturated", "attention_entropy", "logit_variance", "weight_norm"];
 const OF_PARAMETERS = ["update_ratio", "grad_norm", "weight_norm", "update_norm"];
 
-// 16-bit codes, base64, frame after frame: as logarithms to base ten.
+// 16-bit codes, base64, frame after frame of those that have the quantity: as logarithms to base ten.
 function decode({lo, hi, codes}) {
   const bytes = Uint8Array.from(atob(codes), (c) => c.charCodeAt(0));
   const logs = new Float32Array(bytes.length / 2);
@@ -40,7 +40,13 @@ const logOf = (v) => (v === null ? MISSING : Math.log10(Number(v)));
 // Rows by frames. How long the last frame stays in sight: as long as frames usually do.
 function unpack(board) {
   const {frames} = board, gaps = frames.slice(1).map((step, i) => step - frames[i]).sort((a, b) => a - b);
-  board.values = Object.fromEntries(Object.entries(board.values).map(([name, packed]) => [name, decode(packed)]));
+  const all = frames.map((_, frame) => frame);
+  board.having = {};  // of each quantity the frames that have it
+  for (const [name, packed] of Object.entries(board.values)) {
+    const logs = decode(packed), width = board.rows.length, having = (board.having[name] = packed.frames || all);
+    board.values[name] = new Float32Array(frames.length * width).fill(MISSING);
+    having.forEach((frame, k) => board.values[name].set(logs.subarray(k * width, (k + 1) * width), frame * width));
+  }
   board.end = frames.length ? frames[frames.length - 1] + (gaps.length ? gaps[gaps.length >> 1] : 1) || 1 : 0;
   return board;
 }
@@ -66,6 +72,13 @@ function logAt(board, quantity, frame, row) {
   const values = board.values[quantity];
   return values && frame >= 0 ? values[frame * board.rows.length + row] : MISSING;
 }
+
+// The steps at which a quantity is a number somewhere.
+function stepsWith(board, quantity) {
+  const isNumber = (log) => Number.isFinite(log) && log !== MISSING;
+  return board.frames.filter((_, frame) => board.rows.some((_, row) => isNumber(logAt(board, quantity, frame, row))));
+}
+const framesOf = (board, quantity) => board.having[quantity] || board.frames.map((_, frame) => frame);
 
 // The last index whose step is not after the given one (the first, if all are).
 function indexAt(steps, step) {

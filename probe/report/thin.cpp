@@ -1,6 +1,5 @@
 #include "fathom/probe/report/thin.h"
 
-#include <array>
 #include <cmath>
 
 namespace fathom::probe::report {
@@ -8,15 +7,6 @@ namespace fathom::probe::report {
 using namespace record;
 
 namespace {
-
-// How many quantities a board has anywhere.
-size_t present(const Board& board) {
-  std::array<bool, quantities> seen{};
-  for (const Frame& frame : board.frames)
-    for (const auto& [row, values] : frame.rows)
-      for (size_t q = 0; q < quantities; ++q) seen[q] |= values[q] != missing;
-  return static_cast<size_t>(std::count(seen.begin(), seen.end(), true));
-}
 
 // How far a frame is from calm: the largest |log10| of what counts most, infinite for what is no number.
 double severity(const Frame& frame) {
@@ -31,20 +21,28 @@ double severity(const Frame& frame) {
 
 }  // namespace
 
+bool has(const Frame& frame, size_t quantity) {
+  return std::any_of(frame.rows.begin(), frame.rows.end(),
+                     [=](const auto& row) { return row.second[quantity] != missing; });
+}
+
 std::vector<const Frame*> thinned(const std::vector<Frame>& frames, size_t most) {
-  std::vector<const Frame*> kept;
-  const size_t inner = most - 2, size = frames.size();
-  for (size_t g = 0; g < inner && size > most; ++g) {
-    const auto from = frames.begin() + static_cast<std::ptrdiff_t>(1 + g * (size - 2) / inner);
-    const auto to = frames.begin() + static_cast<std::ptrdiff_t>(1 + (g + 1) * (size - 2) / inner);
+  std::vector<const Frame*> detailed, kept;
+  const size_t size = frames.size();
+  for (const Frame& frame : frames)
+    if (size <= most) kept.push_back(&frame);
+    else if (has(frame, condition) || has(frame, product)) detailed.push_back(&frame);
+  if (size <= most) return kept;
+  kept = {&frames.front(), &frames.back()};
+  for (const Frame* const* each : some(detailed, (most - 2) / 2)) kept.push_back(*each);
+  const size_t groups = most - kept.size();
+  for (size_t g = 0; g < groups; ++g) {
+    const auto from = frames.begin() + static_cast<std::ptrdiff_t>(1 + g * (size - 2) / groups);
+    const auto to = frames.begin() + static_cast<std::ptrdiff_t>(1 + (g + 1) * (size - 2) / groups);
     kept.push_back(&*std::max_element(from, to, [](auto& a, auto& b) { return severity(a) < severity(b); }));
   }
-  if (size <= most) {
-    for (const Frame& frame : frames) kept.push_back(&frame);
-  } else {
-    kept.insert(kept.begin(), &frames.front());
-    kept.push_back(&frames.back());
-  }
+  std::sort(kept.begin(), kept.end());  // they lie in one array
+  kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
   return kept;
 }
 
@@ -69,16 +67,21 @@ std::vector<const Point*> thinned(const std::vector<Point>& points, size_t most)
 }
 
 size_t frames_that_fit(const std::vector<const Board*>& boards, double most_bytes) {
+  struct Part {  // a quantity of a board
+    size_t rows, frames;
+  };
   size_t most = 2;
-  std::vector<size_t> numbers;  // a frame
+  std::vector<Part> parts;
   for (const Board* board : boards) {
     most = std::max(most, board->frames.size());
-    numbers.push_back(board->rows.size() * present(*board));
+    for (size_t q = 0; q < quantities; ++q)
+      parts.push_back(
+          {board->rows.size(), static_cast<size_t>(std::count_if(board->frames.begin(), board->frames.end(),
+                                                                 [=](const Frame& f) { return has(f, q); }))});
   }
   const auto bytes = [&](size_t frames) {
     double sum = 0;
-    for (size_t i = 0; i < boards.size(); ++i)
-      sum += static_cast<double>(std::min(frames, boards[i]->frames.size()) * numbers[i]) * 8 / 3;
+    for (const Part& part : parts) sum += static_cast<double>(std::min(frames, part.frames) * part.rows) * 8 / 3;
     return sum;
   };
   size_t least = 2;

@@ -9,7 +9,11 @@
 
 namespace fathom::probe::report {
 
-// At most `most` frames: the first, the last, and from equal groups between them each time the most extreme.
+// Whether any row of the frame has it.
+bool has(const record::Frame& frame, size_t quantity);
+
+// At most `most` frames: the first, the last, those with details as far as half of the room goes, evenly, and from
+// equal groups of all each time the most extreme.
 std::vector<const record::Frame*> thinned(const std::vector<record::Frame>& frames, size_t most);
 
 // About `most` points: the first, the last, and of each equal group the one with the lowest loss and the one with the

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>  // getpid
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -263,6 +264,41 @@ TEST_CASE("report: a long run is thinned and keeps its extremes") {
   CHECK(count(thin["layers"]["frames"].dump(), "2345") == 1);
   CHECK(thin["steps"].size() <= 2002);
   CHECK(count(thin["loss"].dump(), "99.0") == 1);
+}
+
+TEST_CASE("report: a long run keeps its few steps with details") {
+  const Folder folder;
+  std::ostringstream record;
+  record << run;
+  for (int step = 0; step < 5000; ++step) {
+    const bool details = step == 1000 || step == 2222, product = step == 3333;
+    record << R"({"type":"layers","run":"a","step":)" << step << R"(,"sites":[)";
+    for (int layer = 0; layer < 100; ++layer)
+      record << (layer ? "," : "") << R"({"site":")" << layer << R"(","sigma_max":)" << 2 + step % 7
+             << (details ? R"(,"condition":3)" : "") << "}";
+    record << "]";
+    if (product) {
+      record << R"(,"product":{"log10_norm":[0)";
+      for (int layer = 1; layer < 100; ++layer) record << ",0";
+      record << "]}";
+    }
+    record << "}\n";
+  }
+  const json frames = report_of(folder, record.str())["runs"][0]["layers"]["frames"];
+  CHECK(frames.size() < 2000);
+  for (const int step : {0, 1000, 2222, 3333, 4999})
+    CHECK_MESSAGE(std::count(frames.begin(), frames.end(), step) == 1, step);
+  CHECK(std::is_sorted(frames.begin(), frames.end()));
+}
+
+TEST_CASE("report: what few steps have takes no room at the others") {
+  const Folder folder;
+  const std::string detailed = R"("sigma_max":2,"condition":3)", plain = R"("sigma_max":2)";
+  const json values = report_of(folder, run + layers(0, plain, plain) + layers(1, detailed, plain) +
+                                            layers(2, plain, plain))["runs"][0]["layers"]["values"];
+  CHECK(values["condition"]["frames"] == json({1}));
+  CHECK(values["condition"]["codes"] == "AAD8/w==");  // 0 and 65532 (absent)
+  CHECK_FALSE(values["sigma_max"].contains("frames"));
 }
 
 TEST_CASE("report: a record under a name that is not UTF-8") {
