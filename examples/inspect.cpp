@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <optional>
 
 #include "arguments.h"
 
@@ -17,8 +18,8 @@ namespace {
 
 struct Summary {
   int64_t steps = 0;
-  double loss = NAN, accuracy = NAN, ms = NAN, measuring = NAN;
-  double log10_gain = NAN, log10_sigma = NAN;  // over the layers at the last measurement: the sum, the mean
+  std::optional<double> loss, accuracy, ms, measuring;
+  std::optional<double> log10_gain, sigma;  // over the layers at the last measurement: the sum, the geometric mean
 };
 
 // The last frame with the Jacobians of layers in it; null: none.
@@ -36,33 +37,36 @@ Summary summary_of(const Run& run) {
   Summary s;
   for (const Point& point : run.points) {
     s.steps = point.step + 1;
-    if (point.loss) s.loss = *point.loss;
+    if (point.loss) s.loss = point.loss;
   }
   if (run.ending) {
     const Ending& end = *run.ending;
     s.steps = end.steps;
-    s.loss = end.loss.value_or(s.loss);
-    s.accuracy = end.accuracy.value_or(NAN);
-    if (end.steps > 0) s.ms = end.seconds.value_or(NAN) * 1e3 / double(end.steps);
-    s.measuring = end.measuring_seconds.value_or(NAN) / end.seconds.value_or(NAN);
+    if (end.loss) s.loss = end.loss;
+    s.accuracy = end.accuracy;
+    if (end.steps > 0 && end.seconds) s.ms = *end.seconds * 1e3 / double(end.steps);
+    if (end.measuring_seconds && end.seconds) s.measuring = *end.measuring_seconds / *end.seconds;
   }
   const Frame* frame = last_measurement(run);
   if (!frame) return s;
   double gain = 0, sigma = 0, layers = 0;
-  for (const auto& [row, values] : frame->rows) {
+  for (auto row = frame->rows.rbegin(); row != frame->rows.rend(); ++row) {
+    const Values& values = row->second;
     if (values[Quantity::sigma_max] == missing) continue;
-    gain += values[Quantity::gain] == missing ? 0 : values[Quantity::gain];
+    if (values[Quantity::gain] != missing) gain = times(gain, values[Quantity::gain]);
     sigma += values[Quantity::sigma_max];
     ++layers;
   }
-  s.log10_gain = gain, s.log10_sigma = sigma / layers;
+  s.log10_gain = gain, s.sigma = std::pow(10, sigma / layers);
   return s;
 }
 
-std::string number(double x, const char* format = "%.4g") {
-  if (std::isnan(x)) return "-";
+// "-": not measured.
+std::string number(std::optional<double> x, const char* format = "%.4g", double unit = 1) {
+  if (!x) return "-";
+  if (std::isnan(*x)) return "NaN";
   char text[40];
-  std::snprintf(text, sizeof text, format, x);
+  std::snprintf(text, sizeof text, format, *x / unit);
   return text;
 }
 
@@ -79,7 +83,9 @@ void print_worst(const Run& run, size_t most) {
   for (const size_t i : probe::farthest_from_one(logarithms)) {
     if (!most--) break;
     const auto& [row, values] = frame->rows[rows[i]];
-    const auto value = [&](Quantity q) { return number(values[q] == missing ? NAN : std::pow(10, values[q])); };
+    const auto value = [&](Quantity q) {
+      return number(values[q] == missing ? std::nullopt : std::optional(std::pow(10, values[q])));
+    };
     std::printf("    %-28s sigma_max %-10s gain %-10s activation rms %s\n", run.layers.rows[size_t(row)].c_str(),
                 value(Quantity::sigma_max).c_str(), value(Quantity::gain).c_str(),
                 value(Quantity::activation_rms).c_str());
@@ -103,9 +109,8 @@ void print_head() {
 }
 void print_row(const std::string& name, const Summary& s) {
   std::printf(head, name.c_str(), std::to_string(s.steps).c_str(), number(s.loss).c_str(),
-              number(100 * s.accuracy, "%.2f %%").c_str(), number(s.log10_gain, "%.2f").c_str(),
-              number(std::pow(10, s.log10_sigma)).c_str(), number(s.ms).c_str(),
-              number(100 * s.measuring, "%.1f %%").c_str());
+              number(s.accuracy, "%.2f %%", 0.01).c_str(), number(s.log10_gain, "%.2f").c_str(),
+              number(s.sigma).c_str(), number(s.ms).c_str(), number(s.measuring, "%.1f %%", 0.01).c_str());
 }
 
 Record read_with_note(const std::string& path) {

@@ -47,6 +47,13 @@ inline constexpr size_t quantities = quantity_names.size();
 using Values = std::array<double, quantities>;
 inline constexpr double missing = std::numeric_limits<double>::lowest();
 
+// log10 of a product, one factor after the other: what was exactly zero stays so, whatever comes after it, as a layer's
+// gain is 0 / 0 once no gradient is left.
+inline double times(double log10_product, double log10_factor) {
+  constexpr double zero = -std::numeric_limits<double>::infinity();
+  return log10_product == zero ? zero : log10_product + log10_factor;
+}
+
 struct Point {
   int64_t step = 0;
   std::optional<double> loss, grad_norm;

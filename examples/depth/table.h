@@ -26,8 +26,9 @@ struct Row {
 inline void summarise(const std::vector<fathom::probe::SiteMeasure>& blocks, Row& row) {
   row.least = std::numeric_limits<double>::infinity();
   double log10_sum = 0;
-  for (const auto& block : blocks) {
-    row.log10_gain += std::log10(block.gain);
+  for (auto at = blocks.rbegin(); at != blocks.rend(); ++at) {
+    const auto& block = *at;
+    if (!std::isinf(row.log10_gain)) row.log10_gain += std::log10(block.gain);  // once no gradient is left, none is
     log10_sum += std::log10(block.sigma_max);
     row.least = std::fmin(row.least, block.sigma_max);
     row.most = std::fmax(row.most, block.sigma_max);

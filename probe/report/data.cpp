@@ -150,12 +150,17 @@ json summary(const Run& run) {
   out["loss"] = number(loss);
   out["steps"] = run.ending ? run.ending->steps : run.points.empty() ? 0 : run.points.back().step + 1;
   out["cut"] = !run.ending;
-  if (run.layers.frames.empty()) return out;
+  const std::vector<Frame>& frames = run.layers.frames;
+  if (frames.empty()) return out;
+  const auto last =
+      std::find_if(frames.rbegin(), frames.rend(), [](const Frame& each) { return has(each, sigma_max); });
+  const Frame& frame = last == frames.rend() ? frames.back() : *last;
   double through = 0, sum = 0, lo = INFINITY, hi = -INFINITY;
   size_t gains = 0, sigmas = 0;
   bool broken = false;
-  for (const auto& [layer, values] : run.layers.frames.back().rows) {
-    if (values[gain] != missing) through += values[gain], ++gains;
+  for (auto row = frame.rows.rbegin(); row != frame.rows.rend(); ++row) {
+    const Values& values = row->second;
+    if (values[gain] != missing) through = times(through, values[gain]), ++gains;
     if (const double sigma = values[sigma_max]; values[sigma_max] != missing) {
       sum += sigma, ++sigmas;
       lo = std::min(lo, sigma), hi = std::max(hi, sigma);

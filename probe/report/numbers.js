@@ -57,14 +57,23 @@ for (const run of runs) {
   run.curves = {
     loss: {steps: run.steps, logs: run.loss.map(logOf)},
     grad_norm: {steps: run.steps, logs: run.grad_norm.map(logOf)},
-    through: {steps: run.layers.frames, logs: run.layers.frames.map((_, frame) => through(run.layers, frame))},
+    through: throughOf(run.layers),
     sharpness: {steps: run.sharpness.map((s) => s.step), logs: run.sharpness.map((s) => logOf(s.value))},
   };
 }
 
-function through(board, frame) {
-  const logs = board.rows.map((_, row) => logAt(board, "gain", frame, row)).filter((log) => log !== MISSING);
-  return logs.length ? logs.reduce((a, b) => a + b) : MISSING;
+// Of the frames that have the gains of all layers that ran: the product, from the output on.
+function throughOf(board) {
+  const rows = board.rows.map((_, row) => row), at = (quantity, frame, row) => logAt(board, quantity, frame, row) !== MISSING;
+  const gained = rows.filter((row) => board.frames.some((_, frame) => at("gain", frame, row)));
+  const frames = board.frames.map((_, frame) => frame)
+    .filter((frame) => gained.some((row) => at("gain", frame, row)) && gained.every((row) => at("gain", frame, row) || !at("activation_rms", frame, row)));
+  return {steps: frames.map((frame) => board.frames[frame]), logs: frames.map((frame) =>
+    gained.map((row) => logAt(board, "gain", frame, row)).filter((log) => log !== MISSING).reduceRight(times, 0))};
+}
+// Of logarithms: what was exactly zero stays so, whatever comes after it.
+function times(sum, log) {
+  return sum === -Infinity ? sum : sum + log;
 }
 
 // log10 of a quantity of a board's row at one of its frames.

@@ -7,7 +7,7 @@ function products(board, frame) {
     const sum = Array(board.rows.length + 1).fill(0);
     for (let l = board.rows.length - 1; l >= 0; --l) {
       const log = logAt(board, quantity, frame, l);
-      sum[l] = log === MISSING ? NaN : sum[l + 1] + log;
+      sum[l] = log === MISSING && sum[l + 1] !== -Infinity ? NaN : times(sum[l + 1], log);
     }
     return sum;
   });

@@ -301,6 +301,22 @@ TEST_CASE("report: what few steps have takes no room at the others") {
   CHECK_FALSE(values["sigma_max"].contains("frames"));
 }
 
+TEST_CASE("report: once no gradient is left the gain is zero, though layers before have none") {
+  const Folder folder;
+  const json page = report_of(folder, run + layers(0, R"("sigma_max":2,"gain":"NaN")", R"("sigma_max":2,"gain":0)"));
+  CHECK(page["runs"][0]["summary"]["gain"] == "-Infinity");
+  const json broken = report_of(folder, run + layers(0, R"("sigma_max":2,"gain":"NaN")", R"("sigma_max":2,"gain":1)"));
+  CHECK(broken["runs"][0]["summary"]["gain"] == "NaN");
+}
+
+TEST_CASE("report: the summary is of the last step with Jacobians, not of one with gains alone") {
+  const Folder folder;
+  const json page = report_of(folder, run + layers(0, R"("sigma_max":10,"gain":10)", R"("sigma_max":10,"gain":1)") +
+                                          layers(5, R"("activation_rms":1)", R"("gain":1)"));
+  CHECK(page["runs"][0]["summary"]["gain"] == 1.0);
+  CHECK(page["runs"][0]["summary"]["sigma"] == json({10.0, 10.0, 10.0}));
+}
+
 TEST_CASE("report: a record under a name that is not UTF-8") {
   const Folder folder;
   const std::string path = folder / "\xff.jsonl";
