@@ -38,10 +38,12 @@ function drawCurves() {
   const box = {l: 54, r: w - 12, t: 10, b: h - 28};
   const shown = runs.filter((run) => run.visible);
   let lo = Infinity, hi = -Infinity, start = -Infinity;
+  const rawToo = curves.smooth && shown.length <= 4;  // more would be a thicket
   for (const run of shown) {
-    const points = curveOf(run)[curves.smooth ? "smooth" : "raw"].filter(Boolean);
-    if (points.length) start = Math.max(start, points[0][1]);
-    for (const [, y] of points) lo = Math.min(lo, y), hi = Math.max(hi, y);
+    const {raw, smooth} = curveOf(run), first = raw.find(Boolean);
+    if (first) start = Math.max(start, first[1]);
+    for (const points of curves.smooth ? (rawToo ? [smooth, raw] : [smooth]) : [raw])
+      for (const [, y] of points.filter(Boolean)) lo = Math.min(lo, y), hi = Math.max(hi, y);
     if (curves.quantity === "sharpness")
       for (const {edge} of run.sharpness) if (edge > 0) lo = Math.min(lo, logOf(edge)), hi = Math.max(hi, logOf(edge));
   }
@@ -68,7 +70,7 @@ function drawCurves() {
   for (const run of shown) {
     const {raw, smooth} = curveOf(run), style = styleOf(run), colour = css(style.colour);
     const place = ([step, log]) => [x(step), y(log)];
-    if (curves.smooth && shown.length <= 4) {  // more would be a thicket
+    if (rawToo) {
       ctx.globalAlpha = 0.28;
       line(ctx, colour, 1, raw.map((p) => p && place(p)));
       ctx.globalAlpha = 1;

@@ -74,9 +74,10 @@ function start() {
   makeAlarms();
   cursor.step = lastStep;
   if (walls.length) {
-    const by = (run) => (Number.isFinite(Number(run.summary.gain)) ? Math.abs(run.summary.gain) : 0);
+    const by = (run) => Math.abs(Number(run.summary.gain)) || 0;
     cursor.run = walls[0].runs.reduce((a, b) => (by(b) > by(a) ? b : a));  // begin where there is most to see
-    cursor.step = lastOf(cursor.run[walls[0].of].frames);
+    const board = cursor.run[walls[0].of];
+    cursor.step = lastOf([stepsWith(board, "product"), stepsWith(board, "sigma_max"), board.frames].find((steps) => steps.length));
   }
   for (const wall of walls) startWall(wall);
   if (layerWall.runs.length) {

@@ -17,7 +17,7 @@ function products(board, frame) {
 
 function drawProfile() {
   const {run} = cursor, board = run.layers, layers = board.rows.length;
-  const {observed, bound, norm} = products(board, indexAt(board.frames, cursor.step));
+  const frame = indexAt(board.frames, cursor.step), {observed, bound, norm} = products(board, frame);
   const key = [["observed", "--c0", []], ...(norm ? [["norm of product", "--c2", [2, 3]]] : []), ["bound", "--c1", [6, 4]]];
   const {ctx, box, x, y} = axes(byId("profile"), {x: [0, layers], y: range([...observed, ...bound, ...(norm || [])], [-1, 1]),
     xName: "← input   layer   output →", key, yName: (t) => (Math.abs(t) < 1e-9 ? "×1" : power(t))});
@@ -35,11 +35,26 @@ function drawProfile() {
   line(ctx, css("--c0"), 2.4, observed.map((v, l) => [x(l), y(v)]));
   mark(ctx, box, x(cursor.layer));
 
-  const words = (sum) => (Number.isNaN(sum[0]) ? "no number" : Number.isFinite(sum[0]) ? "×" + power(sum[0]) : power(sum[0]));
-  byId("profile-note").textContent =
-    `Through ${layers === 1 ? "the one layer" : `all ${layers} layers`}, from the output to the input: ${words(observed)} came, ` +
-    (norm ? `${words(norm)} is the most that could, the bound by layers is ${words(bound)}: ${num(bound[0] - norm[0])} decades too loose.` : `${words(bound)} could.`) +
-    (run.no_chain ? ` The layers are no chain: ${run.no_chain}` : "");
+  const words = ([log]) => (Number.isNaN(log) ? "no number" : Number.isFinite(log) ? "×" + power(log) : power(log));
+  const complete = (quantity) => board.rows.every((_, l) => logAt(board, quantity, frame, l) !== MISSING);
+  const loose = norm && bound[0] - norm[0];
+  byId("profile-note").textContent = (!complete("gain") && !complete("sigma_max") ? "Not all layers were measured at this step." :
+    `Through ${layers === 1 ? "the one layer" : `all ${layers} layers`}, from the output to the input: ${complete("gain") ? `${words(observed)} came, ` : ""}` +
+    (norm ? `${words(norm)} is the most that could, the bound by layers is ${words(bound)}${Number.isFinite(loose) ? `: ${num(loose)} decades too loose` : ""}.` : `${words(bound)} could.`)) +
+    (norm || run.no_chain ? "" : productSteps(board, frame)) + (run.no_chain ? ` The layers are no chain: ${run.no_chain}` : "");
+}
+
+// Where to look for the norm of the product, which few steps have.
+function productSteps(board, frame) {
+  const steps = stepsWith(board, "product");
+  return steps.length ? ` The norm of the product was measured at step ${steps[indexAt(steps, board.frames[frame])]}.` : "";
+}
+
+// A row's log10 of a quantity as last measured, and at which frame.
+function lastAt(board, quantity, frame, row) {
+  for (let at = frame; at >= 0; --at)
+    if (logAt(board, quantity, at, row) !== MISSING) return {log: logAt(board, quantity, at, row), at};
+  return {log: MISSING, at: frame};
 }
 
 function drawInspector() {
@@ -48,12 +63,13 @@ function drawInspector() {
   byId("at-cell").textContent = `layer ${layer}: ${board.rows[layer]}, step ${board.frames[frame]}${cursor.held ? " (held)" : ""}`;
   const rows = [];
   for (const name of OF_LAYERS.filter((quantity) => board.values[quantity])) {
-    const log = logAt(board, name, frame, layer), {label: text} = QUANTITIES[name];
-    const of = (quantity) => (name === "sigma_max" ? logAt(board, quantity, frame, layer) : MISSING);
+    const {log, at} = lastAt(board, name, frame, layer), {label: text} = QUANTITIES[name];
+    const of = (quantity) => (name === "sigma_max" ? logAt(board, quantity, at, layer) : MISSING);
     const residual = of("residual"), upper = of("upper");
     const value = el("dd", {className: kindOf(log) === "nan" || kindOf(log) === "infinite" ? "bad" : ""}, power(log));
     if (upper !== MISSING) value.append(` to ${power(upper)}`);
     else if (residual !== MISSING) value.append(` (residual ${power(residual)})`);
+    if (log !== MISSING && at !== frame) value.append(el("span", {className: "note"}, ` at step ${board.frames[at]}`));
     rows.push(el("dt", {}, text), value);
   }
   byId("at-values").replaceChildren(...rows);

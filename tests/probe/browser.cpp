@@ -1,4 +1,7 @@
 // The report page draws without an error, and what it says at the cursor is what the record says.
+#include <algorithm>
+#include <cmath>
+
 #include "tests/probe/browser.h"
 
 using namespace browser;
@@ -58,4 +61,63 @@ TEST_CASE(
   CHECK(seen["sections"] == 7);
   CHECK(seen["pressed"].get<int>() > 12);
   CHECK(seen["note"].get<std::string>().find("decades too loose") != std::string::npos);
+}
+
+TEST_CASE("report page: what was measured at few steps is where the cursor begins, and what is not there is said") {
+  const Folder folder;
+  std::string record = R"({"type":"run","run":"a","schema":2}
+{"type":"step","run":"a","step":0,"loss":1.5}
+{"type":"layers","run":"a","step":0,"sites":[{"site":"x","sigma_max":2,"gain":0.5,"activation_rms":1,"condition":3,"spectrum":[2,1]},{"site":"y","sigma_max":2,"gain":0.5,"activation_rms":1,"condition":3,"spectrum":[2,1]}],"product":{"log10_norm":[0.5,0.3]}}
+{"type":"step","run":"a","step":1,"loss":2e22}
+{"type":"layers","run":"a","step":1,"sites":[{"site":"x","activation_rms":1},{"site":"y","gain":0.5,"activation_rms":1}]}
+{"type":"alarm","run":"a","step":1,"kind":"nonfinite","site":"y","message":"its output is not finite","action":"warn"}
+{"type":"layers","run":"a","step":2,"sites":[{"site":"x","sigma_max":1,"gain":"NaN","activation_rms":1,"spectrum":["NaN"]},{"site":"y","sigma_max":1,"gain":0,"activation_rms":1,"spectrum":["NaN"]}]}
+{"type":"lyapunov","run":"a","step":2,"site":"x","exponents":[0.1],"convergence":{"steps":[1,20],"exponents":[[0.3],[0.1]]}}
+)";
+  for (int step = 2; step < 60; ++step)
+    record += R"({"type":"step","run":"a","loss":"NaN","step":)" + std::to_string(step) + "}\n";
+  write_page(folder, record);
+  const json seen = drive(folder, R"(
+  const written = {}, fillText = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+    (written[this.canvas.id] ??= []).push(text);
+    fillText.call(this, text, ...rest);
+  };
+  seen.begin = byId("at-cell").textContent;
+  drawCurves();
+  seen.losses = [...written.curves];
+  seen.through = runs[0].curves.through;
+  seen.alarm = document.querySelector("#alarms button").textContent;
+  seen.notes = [];
+  for (const step of [0, 1, 2]) {
+    moveTo({step});
+    await drawn();
+    seen.notes.push(byId("profile-note").textContent);
+    if (step === 1) seen.values = [...document.querySelectorAll("#at-values dd")].map((value) => value.textContent);
+  }
+  seen.spectrum = written.spectrum;
+  [...document.querySelectorAll("#choice button")].find((button) => button.textContent === "condition").click();
+  seen.keys = document.querySelectorAll("#scale .key").length;
+  const details = document.querySelector("#lyapunov details");
+  details.open = true;
+  await drawn();
+  seen.exponents = [...details.querySelectorAll("td")].map((cell) => cell.textContent);
+)");
+  CHECK(seen["begin"] == "layer 0: x, step 0");  // the product is there
+  CHECK(seen["through"]["steps"] == json({0, 2}));
+  CHECK(seen["through"]["logs"][0] == doctest::Approx(2 * std::log10(0.5)));
+  CHECK(seen["through"]["logs"][1].is_null());  // -infinity: no gradient is left
+  CHECK(seen["alarm"] == "nonfinite a, step 1, y: its output is not finite");
+  CHECK(std::count(seen["losses"].begin(), seen["losses"].end(), "2") == 1);  // 1.5 is in sight, 2e22 is not
+  const auto note_has = [&](size_t step, const char* part) {
+    INFO(seen["notes"][step]);
+    CHECK(seen["notes"][step].get<std::string>().find(part) != std::string::npos);
+  };
+  note_has(0, "×0.25 came, ×3.16 is the most that could, the bound by layers is ×4");
+  note_has(1, "Not all layers were measured at this step. The norm of the product was measured at step 0.");
+  note_has(2, "0 came, ×1 could. The norm of the product was measured at step 0.");
+  CHECK(seen["values"] == json({"2 at step 0", "0.5 at step 0", "3 at step 0", "1"}));
+  CHECK(seen["keys"] == 0);  // the condition is shown until it is measured again
+  CHECK(seen["spectrum"].back() == "no value is finite and above zero");
+  CHECK(seen["exponents"] == json({"1", "0.1", "0.3", "0.1"}));
 }
