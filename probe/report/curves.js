@@ -1,4 +1,4 @@
-// The curves of all runs over the steps, logarithmic, with a legend that hides and shows.
+// The curves of all runs over the steps, logarithmic where nothing is negative, with a legend that hides and shows.
 
 const curves = {quantity: "loss", smooth: true, cache: new Map()};
 const CURVES = {
@@ -10,12 +10,12 @@ const CURVES = {
 const lastOf = (steps) => (steps.length ? steps[steps.length - 1] : 0);
 const lastStep = Math.max(1, ...runs.map((run) => Math.max(lastOf(run.steps), lastOf(run.layers.frames), lastOf(run.parameters.frames))));
 
-// Points [step, log10], as recorded and as a running mean; null where a curve has no number.
+// Points [step, value], as recorded and as a running mean; null where a curve has no number.
 function curveOf(run) {
   const key = run.index + curves.quantity;
   if (!curves.cache.has(key)) {
-    const {steps, logs} = run.curves[curves.quantity];
-    const raw = logs.map((log, i) => (log !== MISSING && Number.isFinite(log) ? [steps[i], log] : null));
+    const {steps, values} = run.curves[curves.quantity];
+    const raw = values.map((v, i) => (v !== MISSING && Number.isFinite(v) ? [steps[i], v] : null));
     const weight = curves.quantity === "through" || curves.quantity === "sharpness" ? 1 : 2 / (1 + Math.max(1, raw.length / 40));
     const oneWay = (points) => {
       let mean = null;
@@ -27,16 +27,18 @@ function curveOf(run) {
   return curves.cache.get(key);
 }
 
-// log10 at the cursor's step, missing when the run had ended before.
+// The value at the cursor's step, missing when the run had ended before.
 function valueAt(run, step) {
-  const {steps, logs} = run.curves[curves.quantity], at = indexAt(steps, step);
-  return at < 0 || step > Math.max(lastOf(run.steps), run.layers.end) ? MISSING : logs[at];
+  const {steps, values} = run.curves[curves.quantity], at = indexAt(steps, step);
+  return at < 0 || step > Math.max(lastOf(run.steps), run.layers.end) ? MISSING : values[at];
 }
+const written = (value, digits) => (LINEAR.has(curves.quantity) && value !== MISSING ? num(value, digits) : power(value, digits));
 
 function drawCurves() {
   const {ctx, w, h} = surface(byId("curves"));
   const box = {l: 54, r: w - 12, t: 10, b: h - 28};
   const shown = runs.filter((run) => run.visible);
+  const linear = LINEAR.has(curves.quantity), edgeOf = ({edge}) => (linear ? edge : logOf(edge));
   let lo = Infinity, hi = -Infinity, start = -Infinity;
   const rawToo = curves.smooth && shown.length <= 4;  // more would be a thicket
   for (const run of shown) {
@@ -45,21 +47,21 @@ function drawCurves() {
     for (const points of curves.smooth ? (rawToo ? [smooth, raw] : [smooth]) : [raw])
       for (const [, y] of points.filter(Boolean)) lo = Math.min(lo, y), hi = Math.max(hi, y);
     if (curves.quantity === "sharpness")
-      for (const {edge} of run.sharpness) if (edge > 0) lo = Math.min(lo, logOf(edge)), hi = Math.max(hi, logOf(edge));
+      for (const each of run.sharpness) if (each.edge > 0) lo = Math.min(lo, edgeOf(each)), hi = Math.max(hi, edgeOf(each));
   }
   if (lo > hi) lo = -1, hi = 1;
-  if (curves.quantity === "loss") hi = Math.min(hi, start + 1);  // one explosion must not flatten the others
-  const pad = Math.max(0.04 * (hi - lo), 0.03);
+  else if (curves.quantity === "loss") hi = Math.min(hi, start + (linear ? 10 * (Math.abs(start) + start - lo) : 1));  // one explosion must not flatten the others
+  const pad = Math.max(0.04 * (hi - lo), linear ? 0.01 * Math.abs(hi) : 0.03);
   lo -= pad;
   hi += pad;
   const x = (step) => box.l + (step / lastStep) * (box.r - box.l);
-  const y = (log) => box.b - ((log - lo) / (hi - lo)) * (box.b - box.t);
+  const y = (value) => box.b - ((value - lo) / (hi - lo)) * (box.b - box.t);
 
-  for (const t of logTicks(lo, hi, 7)) {
+  for (const t of (linear ? ticks : logTicks)(lo, hi, 7)) {
     line(ctx, css("--grid"), 1, [[box.l, y(t)], [box.r, y(t)]]);
-    label(ctx, power(t), box.l - 7, y(t), "right");
+    label(ctx, written(t), box.l - 7, y(t), "right");
   }
-  for (const t of ticks(0, lastStep, w / 90).filter(Number.isInteger)) label(ctx, num(t, 6), x(t), box.b + 10);
+  for (const t of ticks(0, lastStep, w / 90).filter(Number.isInteger)) label(ctx, whole(t), x(t), box.b + 10);
   label(ctx, "step", box.r, box.b + 22, "right");
   line(ctx, css("--line"), 1, [[box.l, box.t], [box.l, box.b], [box.r, box.b]]);
 
@@ -69,7 +71,7 @@ function drawCurves() {
   ctx.clip();
   for (const run of shown) {
     const {raw, smooth} = curveOf(run), style = styleOf(run), colour = css(style.colour);
-    const place = ([step, log]) => [x(step), y(log)];
+    const place = ([step, value]) => [x(step), y(value)];
     if (rawToo) {
       ctx.globalAlpha = 0.28;
       line(ctx, colour, 1, raw.map((p) => p && place(p)));
@@ -77,8 +79,8 @@ function drawCurves() {
     }
     line(ctx, colour, style.width, (curves.smooth ? smooth : raw).map((p) => p && place(p)), style.dash);
     raw.forEach((p, i) => p && !raw[i - 1] && !raw[i + 1] && dot(ctx, colour, ...place(p)));
-    const {steps, logs} = run.curves[curves.quantity];
-    const broken = logs.findIndex((log) => Number.isNaN(log) || log === Infinity);
+    const {steps, values} = run.curves[curves.quantity];
+    const broken = values.findIndex((v) => Number.isNaN(v) || v === Infinity);
     if (broken >= 0) {  // a cross where the numbers end
       const before = broken > 0 && (curves.smooth ? smooth : raw)[broken - 1];
       const cx = x(steps[broken]), cy = before ? Math.max(box.t + 5, y(before[1])) : box.t + 5;
@@ -87,7 +89,7 @@ function drawCurves() {
   }
   if (curves.quantity === "sharpness")
     for (const run of shown)
-      line(ctx, css(styleOf(run).colour), 1.4, run.sharpness.map(({step, edge}) => edge !== null && [x(step), y(logOf(edge))]), [1, 3]);
+      line(ctx, css(styleOf(run).colour), 1.4, run.sharpness.map((each) => each.edge !== null && [x(each.step), y(edgeOf(each))]), [1, 3]);
   ctx.restore();
   for (const run of shown) {
     for (const step of run.clipped) line(ctx, css("--soft"), 1, [[x(step), box.b], [x(step), box.b - 5]]);
@@ -99,7 +101,7 @@ function drawCurves() {
     }
   }
   mark(ctx, box, x(cursor.step));
-  for (const run of runs) run.output.textContent = power(valueAt(run, cursor.step));
+  for (const run of runs) run.output.textContent = written(valueAt(run, cursor.step));
 }
 
 function makeLegend() {
@@ -148,9 +150,9 @@ function startCurves() {
   const redrawTable = tableIn(byId("curves-table"), () => {
     const steps = some(lastStep + 1, 25);
     return table(["step", ...runs.map((run) => run.name)],
-      steps.map((step) => [num(step, 9), ...runs.map((run) => power(valueAt(run, step), 4))]));
+      steps.map((step) => [String(step), ...runs.map((run) => written(valueAt(run, step), 4))]));
   });
-  choice(byId("curves-choice"), Object.entries(CURVES).filter(([name]) => name === "loss" || runs.some((run) => run.curves[name].steps.length)).map(([name, {label: text}]) => [name, text]), "loss", (quantity) => {
+  choice(byId("curves-choice"), Object.entries(CURVES).filter(([name]) => name === "loss" || runs.some((run) => run.curves[name].values.some((v) => v !== MISSING))).map(([name, {label: text}]) => [name, text]), "loss", (quantity) => {
     curves.quantity = quantity;
     byId("curves-title").textContent = CURVES[quantity].title;
     drawCurves();

@@ -96,7 +96,7 @@ function drawMap(wall, map, repaint) {
   ctx.drawImage(map.image, box.l, box.t, box.w, box.h);
   const rows = board.rows.length, x = (step) => box.l + (step / wall.end) * box.w, y = (r) => box.t + ((r + 0.5) / rows) * box.h;
   for (const r of new Set(some(rows, Math.min(rows, 5)))) label(ctx, String(r), box.l - 5, y(r), "right");
-  for (const t of ticks(0, wall.end, box.w / 70).filter(Number.isInteger)) label(ctx, num(t, 6), Math.max(box.l + 3, x(t)), h - 7);
+  for (const t of ticks(0, wall.end, box.w / 70).filter(Number.isInteger)) label(ctx, whole(t), Math.max(box.l + 3, x(t)), h - 7);
 
   const f = indexAt(board.frames, cursor.step), from = board.frames[f], to = f + 1 < board.frames.length ? board.frames[f + 1] : board.end;
   const cx = Math.round(x((from + Math.min(to, wall.end)) / 2)) + 0.5, active = run === cursor.run;

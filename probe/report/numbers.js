@@ -52,13 +52,17 @@ function unpack(board) {
 }
 const runs = data.runs.map((run, index) => ({...run, index, visible: true, layers: unpack(run.layers), parameters: unpack(run.parameters)}));
 
-// What each run has over its steps, as logarithms: the end-to-end gain only where layers were measured.
+// What each run has over its steps, as logarithms, but as it is where a run has negative numbers, as the loss of a density:
+// the end-to-end gain only where layers were measured.
+const RECORDED = {loss: (run) => run.loss, grad_norm: (run) => run.grad_norm, sharpness: (run) => run.sharpness.map((s) => s.value)};
+const LINEAR = new Set(Object.keys(RECORDED).filter((name) => runs.some((run) => RECORDED[name](run).some((v) => Number.isFinite(v) && v < 0))));
 for (const run of runs) {
+  const values = (name) => RECORDED[name](run).map((v) => (LINEAR.has(name) && v !== null ? Number(v) : logOf(v)));
   run.curves = {
-    loss: {steps: run.steps, logs: run.loss.map(logOf)},
-    grad_norm: {steps: run.steps, logs: run.grad_norm.map(logOf)},
+    loss: {steps: run.steps, values: values("loss")},
+    grad_norm: {steps: run.steps, values: values("grad_norm")},
     through: throughOf(run.layers),
-    sharpness: {steps: run.sharpness.map((s) => s.step), logs: run.sharpness.map((s) => logOf(s.value))},
+    sharpness: {steps: run.sharpness.map((s) => s.step), values: values("sharpness")},
   };
 }
 
@@ -68,7 +72,7 @@ function throughOf(board) {
   const gained = rows.filter((row) => board.frames.some((_, frame) => at("gain", frame, row)));
   const frames = board.frames.map((_, frame) => frame)
     .filter((frame) => gained.some((row) => at("gain", frame, row)) && gained.every((row) => at("gain", frame, row) || !at("activation_rms", frame, row)));
-  return {steps: frames.map((frame) => board.frames[frame]), logs: frames.map((frame) =>
+  return {steps: frames.map((frame) => board.frames[frame]), values: frames.map((frame) =>
     gained.map((row) => logAt(board, "gain", frame, row)).filter((log) => log !== MISSING).reduceRight(times, 0))};
 }
 // Of logarithms: what was exactly zero stays so, whatever comes after it.
@@ -128,6 +132,7 @@ function power(log, digits = 3) {  // the number whose log10 is given
   if (!Number.isFinite(log)) return log === -Infinity ? "0" : num(log);
   return Math.abs(log) < 300 ? num(10 ** log, digits) : minus(`1e${Math.round(log)}`);
 }
+const whole = (n) => (Math.abs(n) < 1e6 ? String(n) : num(n, 6));  // of an axis
 const fixed = (x, digits) => (Number.isFinite(x) ? minus(x.toFixed(digits).replace(/^-(0\.?0*)$/, "$1")) : num(x));
 const percent = (x, digits = 1) => (x === undefined || x === null ? "–" : fixed(100 * Number(x), digits) + " %");
 

@@ -53,7 +53,7 @@ function makeSummary() {
     gainCell.append(Number.isFinite(gain) ? bar(gain) : el("span", {className: "bar"}));
     return el("tr", {className: isFamily && i && runs[i - 1].net !== run.net ? "group" : ""},
       cell(run.name), ...(isFamily ? [el("td", {className: "text"}, run.net), cell(String(run.depth))] : []),
-      cell(num(s.steps, 9) + (s.cut ? " (cut)" : ""), s.cut), cell(num(s.loss), wrong(s.loss)), cell(percent(s.accuracy)), gainCell,
+      cell(String(s.steps) + (s.cut ? " (cut)" : ""), s.cut), cell(num(s.loss), wrong(s.loss)), cell(percent(s.accuracy)), gainCell,
       ...[1, 0, 2].map((k) => cell(num(sigma[k]), wrong(sigma[k]))), ...(clips ? [cell(percent(run.clips / s.steps))] : []), cell(num(s.ms)), cell(percent(s.measuring)));
   });
   byId("summary").append(el("thead", {}, el("tr", {}, ...head.map((text) => el("th", {className: text === "net" ? "text" : ""}, text)))), el("tbody", {}, ...rows));

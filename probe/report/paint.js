@@ -111,7 +111,7 @@ function axes(canvas, {x: xs, y: ys, xName, yName = power, key = []}) {
     line(ctx, css(zero ? "--soft" : "--grid"), 1, [[box.l, y(t)], [box.r, y(t)]]);
     label(ctx, yName(t), box.l - 6, y(t), "right");
   }
-  for (const t of ticks(xs[0], xs[1], Math.min(6, wide)).filter(Number.isInteger)) label(ctx, num(t, 6), x(t), box.b + 10);
+  for (const t of ticks(xs[0], xs[1], Math.min(6, wide)).filter(Number.isInteger)) label(ctx, whole(t), x(t), box.b + 10);
   label(ctx, xName, (box.l + box.r) / 2, box.b + 23);
   let at = box.l;
   for (const [name, colour, dash] of key) {

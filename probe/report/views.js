@@ -53,7 +53,7 @@ function drawSpread() {
 }
 function spreadTable() {
   const rows = spreadOf(cursor.run.layers, cursor.layer);
-  return table(["step", "least", "middle", "greatest"], some(rows.length, 25).map((i) => [num(rows[i][0], 9), ...rows[i].slice(1).map((log) => power(log))]));
+  return table(["step", "least", "middle", "greatest"], some(rows.length, 25).map((i) => [String(rows[i][0]), ...rows[i].slice(1).map((log) => power(log))]));
 }
 
 function drawParameter() {

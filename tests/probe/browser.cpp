@@ -105,8 +105,8 @@ TEST_CASE("report page: what was measured at few steps is where the cursor begin
 )");
   CHECK(seen["begin"] == "layer 0: x, step 0");  // the product is there
   CHECK(seen["through"]["steps"] == json({0, 2}));
-  CHECK(seen["through"]["logs"][0] == doctest::Approx(2 * std::log10(0.5)));
-  CHECK(seen["through"]["logs"][1].is_null());  // -infinity: no gradient is left
+  CHECK(seen["through"]["values"][0] == doctest::Approx(2 * std::log10(0.5)));
+  CHECK(seen["through"]["values"][1].is_null());  // -infinity: no gradient is left
   CHECK(seen["alarm"] == "nonfinite a, step 1, y: its output is not finite");
   CHECK(std::count(seen["losses"].begin(), seen["losses"].end(), "2") == 1);  // 1.5 is in sight, 2e22 is not
   const auto note_has = [&](size_t step, const char* part) {
@@ -120,4 +120,36 @@ TEST_CASE("report page: what was measured at few steps is where the cursor begin
   CHECK(seen["keys"] == 0);  // the condition is shown until it is measured again
   CHECK(seen["spectrum"].back() == "no value is finite and above zero");
   CHECK(seen["exponents"] == json({"1", "0.1", "0.3", "0.1"}));
+}
+
+TEST_CASE("report page: a loss that is negative has an axis as it is, steps are whole numbers, no curve is empty") {
+  const Folder folder;
+  std::string record = R"({"type":"run","run":"a","schema":2})"
+                       "\n";
+  for (int i = 0; i < 5; ++i)
+    record += json({{"type", "step"}, {"run", "a"}, {"step", 100000 * i}, {"loss", 1.5 - i}}).dump() + "\n";
+  write_page(folder, record);
+  const json seen = drive(folder, R"(
+  const written = [], fillText = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+    if (this.canvas.id === "curves") written.push(text);
+    fillText.call(this, text, ...rest);
+  };
+  moveTo({step: 300000});
+  await drawn();
+  seen.written = written;
+  seen.value = runs[0].output.textContent;
+  seen.curves = document.querySelectorAll("#curves-choice button").length;
+  byId("curves-table").open = true;
+  await drawn();
+  seen.table = byId("curves-table").querySelector("tbody tr:last-child").textContent;
+  seen.steps = byId("summary").querySelectorAll("td")[1].textContent;
+)");
+  for (const std::string text : {"−2", "−1", "0", "1", "100000", "400000"})
+    CHECK_MESSAGE(std::count(seen["written"].begin(), seen["written"].end(), text) >= 1, text, " of ",
+                  seen["written"].dump());
+  CHECK(seen["value"] == "−1.5");
+  CHECK(seen["curves"] == 1);  // no gradient norm was recorded
+  CHECK(seen["table"] == "400000−2.5");
+  CHECK(seen["steps"] == "400001 (cut)");
 }
