@@ -148,9 +148,8 @@ function startCurves() {
   makeLegend();
   const canvas = byId("curves");
   const redrawTable = tableIn(byId("curves-table"), () => {
-    const steps = some(lastStep + 1, 25);
     return table(["step", ...runs.map((run) => run.name)],
-      steps.map((step) => [String(step), ...runs.map((run) => written(valueAt(run, step), 4))]));
+      data.steps.map((step) => [String(step), ...runs.map((run) => written(valueAt(run, step), 4))]));
   });
   choice(byId("curves-choice"), Object.entries(CURVES).filter(([name]) => name === "loss" || runs.some((run) => run.curves[name].values.some((v) => v !== MISSING))).map(([name, {label: text}]) => [name, text]), "loss", (quantity) => {
     curves.quantity = quantity;

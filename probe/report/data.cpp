@@ -85,8 +85,7 @@ json packed(const Board& board, const std::vector<const Frame*>& frames, size_t 
   return out;
 }
 
-json board_of(const Board& board, size_t frames_kept) {
-  const auto frames = thinned(board.frames, frames_kept);
+json board_of(const Board& board, const std::vector<const Frame*>& frames) {
   json out = {{"frames", array_of(frames, [](const Frame* frame) { return frame->step; })},
               {"measured", board.frames.size()},
               {"rows", array_of(board.order, [&](int row) { return board.rows[static_cast<size_t>(row)]; })},
@@ -193,8 +192,21 @@ Kept kept_of(const std::vector<Run>& runs) {
           std::clamp<size_t>(static_cast<size_t>(bytes_of_points / 20 / static_cast<double>(runs.size())), 100, 2000)};
 }
 
-json run_of(const Run& run, const Kept& kept) {
-  const auto points = thinned(run.points, kept.points);
+// 25 steps over all runs, evenly: what the table of the curves shows.
+std::vector<int64_t> table_steps(const std::vector<Run>& runs) {
+  int64_t last = 0;
+  for (const Run& run : runs)
+    if (!run.points.empty()) last = std::max(last, run.points.back().step);
+  std::vector<int64_t> steps;
+  for (int64_t i = 0; i <= std::min<int64_t>(last, 24); ++i)
+    steps.push_back(last <= 24 ? i : std::llround(static_cast<double>(i) * static_cast<double>(last) / 24));
+  return steps;
+}
+
+json run_of(const Run& run, const Kept& kept, std::vector<int64_t> steps) {
+  const auto layers = thinned(run.layers.frames, kept.frames);
+  for (const Frame* const* frame : some(layers, kept.points / 2 - steps.size())) steps.push_back((*frame)->step);
+  const auto points = thinned(run.points, kept.points, steps);
   std::vector<int64_t> clipped;
   for (const Point& point : run.points)
     if (point.clipped) clipped.push_back(point.step);
@@ -209,8 +221,8 @@ json run_of(const Run& run, const Kept& kept) {
           {"facts", run.facts},
           {"no_chain", run.no_chain},
           {"summary", summary(run)},
-          {"layers", board_of(run.layers, kept.frames)},
-          {"parameters", board_of(run.parameters, kept.parameter_frames)},
+          {"layers", board_of(run.layers, layers)},
+          {"parameters", board_of(run.parameters, thinned(run.parameters.frames, kept.parameter_frames))},
           {"spectra", spectra_of(run, kept.spectra)},
           {"steps", array_of(points, [](const Point* point) { return point->step; })},
           {"loss", array_of(points, [](const Point* point) { return number(point->loss); })},
@@ -241,7 +253,10 @@ std::string inert(const json& data) {
 
 std::string page_data(const std::vector<Run>& runs, const std::string& name) {
   const Kept kept = kept_of(runs);
-  return inert({{"record", name}, {"runs", array_of(runs, [&](const Run& run) { return run_of(run, kept); })}});
+  const std::vector<int64_t> steps = table_steps(runs);
+  return inert({{"record", name}, {"steps", steps}, {"runs", array_of(runs, [&](const Run& run) {
+                                                       return run_of(run, kept, steps);
+                                                     })}});
 }
 
 }  // namespace fathom::probe::report

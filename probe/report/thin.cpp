@@ -19,6 +19,14 @@ double severity(const Frame& frame) {
   return worst;
 }
 
+// Of elements of one array.
+template <class T>
+std::vector<const T*> in_order(std::vector<const T*> list) {
+  std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+  return list;
+}
+
 }  // namespace
 
 bool has(const Frame& frame, size_t quantity) {
@@ -41,14 +49,12 @@ std::vector<const Frame*> thinned(const std::vector<Frame>& frames, size_t most)
     const auto to = frames.begin() + static_cast<std::ptrdiff_t>(1 + (g + 1) * (size - 2) / groups);
     kept.push_back(&*std::max_element(from, to, [](auto& a, auto& b) { return severity(a) < severity(b); }));
   }
-  std::sort(kept.begin(), kept.end());  // they lie in one array
-  kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
-  return kept;
+  return in_order(std::move(kept));
 }
 
-std::vector<const Point*> thinned(const std::vector<Point>& points, size_t most) {
+std::vector<const Point*> thinned(const std::vector<Point>& points, size_t most, const std::vector<int64_t>& steps) {
   std::vector<const Point*> kept;
-  const size_t size = points.size(), groups = size <= most ? size : most / 2;
+  const size_t size = points.size(), groups = size <= most ? size : (most - std::min(most, steps.size())) / 2;
   const auto height = [](const Point& p) {
     const double loss = p.loss.value_or(0);
     return std::isnan(loss) ? INFINITY : loss;
@@ -61,9 +67,13 @@ std::vector<const Point*> thinned(const std::vector<Point>& points, size_t most)
     kept.push_back(&*low);
     if (high != low) kept.push_back(&*high);
   }
-  if (size && kept.front() != &points.front()) kept.insert(kept.begin(), &points.front());
-  if (size && kept.back() != &points.back()) kept.push_back(&points.back());
-  return kept;
+  if (size) kept.push_back(&points.front()), kept.push_back(&points.back());
+  for (const int64_t step : steps) {
+    const auto after = std::upper_bound(points.begin(), points.end(), step,
+                                        [](int64_t until, const Point& point) { return until < point.step; });
+    if (after != points.begin()) kept.push_back(&*(after - 1));
+  }
+  return in_order(std::move(kept));
 }
 
 size_t frames_that_fit(const std::vector<const Board*>& boards, double most_bytes) {

@@ -16,9 +16,10 @@ bool has(const record::Frame& frame, size_t quantity);
 // equal groups of all each time the most extreme.
 std::vector<const record::Frame*> thinned(const std::vector<record::Frame>& frames, size_t most);
 
-// About `most` points: the first, the last, and of each equal group the one with the lowest loss and the one with the
-// highest (or with none).
-std::vector<const record::Point*> thinned(const std::vector<record::Point>& points, size_t most);
+// About `most` points: the first, the last, of each equal group the one with the lowest loss and the one with the
+// highest (or with none), and the last until each of these steps.
+std::vector<const record::Point*> thinned(const std::vector<record::Point>& points, size_t most,
+                                          const std::vector<int64_t>& steps);
 
 // How many frames of each board fit into this many bytes together.
 size_t frames_that_fit(const std::vector<const record::Board*>& boards, double most_bytes);

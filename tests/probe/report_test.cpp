@@ -266,6 +266,28 @@ TEST_CASE("report: a long run is thinned and keeps its extremes") {
   CHECK(count(thin["loss"].dump(), "99.0") == 1);
 }
 
+TEST_CASE("report: a long run keeps the points that the table and the cursor show") {
+  const Folder folder;
+  const auto loss = [](int step) { return step * 7919 % 5003; };
+  std::ostringstream record;
+  record << run;
+  for (int step = 0; step < 5000; ++step) {
+    record << R"({"type":"step","run":"a","step":)" << step << R"(,"loss":)" << loss(step) << "}\n";
+    if (step % 100 == 0) record << layers(step, R"("sigma_max":1)", R"("sigma_max":1)");
+  }
+  const json page = report_of(folder, record.str());
+  const json& a = page["runs"][0];
+  CHECK(page["steps"].size() == 25);
+  CHECK(a["steps"].size() <= 2002);
+  std::vector<int> wanted = page["steps"];
+  for (const int step : a["layers"]["frames"]) wanted.push_back(step);
+  for (const int step : wanted) {
+    const auto found = std::find(a["steps"].begin(), a["steps"].end(), step);
+    REQUIRE_MESSAGE(found != a["steps"].end(), step);
+    CHECK(a["loss"][size_t(found - a["steps"].begin())] == loss(step));
+  }
+}
+
 TEST_CASE("report: a long run keeps its few steps with details") {
   const Folder folder;
   std::ostringstream record;
