@@ -229,6 +229,7 @@ json run_of(const Run& run, const Kept& kept, std::vector<int64_t> steps) {
           {"grad_norm", array_of(points, [](const Point* point) { return number(point->grad_norm); })},
           {"clipped", array_of(some(clipped, 300), [](const int64_t* step) { return *step; })},
           {"clips", clipped.size()},
+          {"alarmed", run.alarms.size()},
           {"alarms", array_of(some(run.alarms, 200), alarm_of)},
           {"sharpness", array_of(some(run.sharpness, 500), sharpness_of)},
           {"lyapunov", array_of(run.lyapunov, lyapunov_of)},

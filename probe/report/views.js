@@ -65,9 +65,10 @@ function drawParameter() {
 
 function makeAlarms() {
   const clipped = runs.filter((run) => run.clips), all = runs.flatMap((run) => run.alarms.map((alarm) => ({run, ...alarm})));
+  const total = runs.reduce((sum, run) => sum + run.alarmed, 0);
   byId("curves-note").textContent = clipped.length ? "Short strokes above the axis: steps whose gradient was clipped." : "";
   byId("alarms").hidden = !all.length;
-  byId("alarms").querySelector("summary").textContent = `${all.length} ${all.length === 1 ? "alarm" : "alarms"}`;
+  byId("alarms").querySelector("summary").textContent = `${total} ${total === 1 ? "alarm" : "alarms"}` + (all.length < total ? `, ${all.length} of them here` : "");
   byId("alarms").querySelector("ul").append(...all.map(({run, step, kind, site, message, action}) => {
     const layer = run.layers.rows.findIndex((name) => name === site);
     return el("li", {}, el("button", {type: "button", onclick: () => moveTo({run: run.layers.frames.length ? run : cursor.run, step, ...(layer >= 0 && {layer})})},

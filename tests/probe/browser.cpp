@@ -122,12 +122,15 @@ TEST_CASE("report page: what was measured at few steps is where the cursor begin
   CHECK(seen["exponents"] == json({"1", "0.1", "0.3", "0.1"}));
 }
 
-TEST_CASE("report page: a loss that is negative has an axis as it is, steps are whole numbers, no curve is empty") {
+TEST_CASE(
+    "report page: a negative loss has an axis as it is, steps are whole, no curve is empty, all alarms are counted") {
   const Folder folder;
   std::string record = R"({"type":"run","run":"a","schema":2})"
                        "\n";
   for (int i = 0; i < 5; ++i)
     record += json({{"type", "step"}, {"run", "a"}, {"step", 100000 * i}, {"loss", 1.5 - i}}).dump() + "\n";
+  for (int i = 0; i < 300; ++i)
+    record += json({{"type", "alarm"}, {"run", "a"}, {"step", i}, {"kind", "nonfinite"}}).dump() + "\n";
   write_page(folder, record);
   const json seen = drive(folder, R"(
   const written = [], fillText = CanvasRenderingContext2D.prototype.fillText;
@@ -137,6 +140,7 @@ TEST_CASE("report page: a loss that is negative has an axis as it is, steps are 
   };
   moveTo({step: 300000});
   await drawn();
+  seen.alarms = document.querySelector("#alarms summary").textContent;
   seen.written = written;
   seen.value = runs[0].output.textContent;
   seen.curves = document.querySelectorAll("#curves-choice button").length;
@@ -148,6 +152,7 @@ TEST_CASE("report page: a loss that is negative has an axis as it is, steps are 
   for (const std::string text : {"−2", "−1", "0", "1", "100000", "400000"})
     CHECK_MESSAGE(std::count(seen["written"].begin(), seen["written"].end(), text) >= 1, text, " of ",
                   seen["written"].dump());
+  CHECK(seen["alarms"] == "300 alarms, 200 of them here");
   CHECK(seen["value"] == "−1.5");
   CHECK(seen["curves"] == 1);  // no gradient norm was recorded
   CHECK(seen["table"] == "400000−2.5");
