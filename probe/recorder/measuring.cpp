@@ -125,10 +125,13 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
 
   const Stopwatch more(details);
   row.has_details = true;
-  row.upper = largest(numbers(sigmas.upper));
   const Spectrum spectrum = jacobian.spectrum();
   const std::span<const double> values = numbers(spectrum.values);
   const size_t count = values.size() / size_t(std::max<int64_t>(jacobian.batch(), 1));
+  pool::vector<double> uppers;  // the lower of the two bounds
+  for (size_t i = 0; i < numbers(sigmas.upper).size(); ++i)
+    uppers.push_back(std::min(numbers(sigmas.upper)[i], numbers(spectrum.upper)[i * count]));
+  row.upper = std::max(row.sigma_max, largest(uppers));
   row.spectrum.clear();
   for (size_t k = 0; k < count; ++k) {
     pool::vector<double> of_all;

@@ -108,6 +108,23 @@ TEST_CASE("Recorder: details are the singular values, with bounds, and the produ
   for (const auto& [what, seconds] : run.ending->costs) CHECK_MESSAGE(seconds >= 0, what);
 }
 
+TEST_CASE("Recorder: with details the bound of sigma_max is that of the spectrum, where it is the lower one") {
+  const Folder folder;
+  manual_seed(2);
+  nn::Sequential net;
+  for (int i = 0; i < 2; ++i) net.push_back(nn::Residual(nn::Linear(5, 5, {.dtype = f64})));
+  Recorder recorder(net, {.every = 1, .details_every = 2, .out = folder, .sites = "*"});
+  for (int step = 0; step < 3; ++step) {  // at the last by one step of the power iteration
+    recorder.backward(mean(square(net(inputs(4)))));
+    net.zero_grad();
+  }
+  for (const auto& m : recorder.last()) {
+    REQUIRE(m.has_details);
+    CHECK(m.upper >= m.sigma_max);
+    CHECK(m.upper == doctest::Approx(m.spectrum[0]).epsilon(1e-6));  // all samples have the same
+  }
+}
+
 TEST_CASE("Recorder: sites that are no chain have no product, and the record says why") {
   const Folder folder;
   struct Skip : nn::Module {
