@@ -185,10 +185,10 @@ class Reader {
 
     const auto found = object.find("product");
     if (found == object.end() || !found->is_object()) return;
-    const std::vector<double> norms = numbers(*found, "log10_norm");
-    if (norms.size() == frame.rows.size())
-      for (size_t i = 0; i < norms.size(); ++i) frame.rows[i].second[product] = norms[i];
-    else if (const std::string why = text(*found, "why"); !why.empty()) run.no_chain = why;
+    if (const std::string why = text(*found, "why"); !why.empty()) run.no_chain = why;
+    for (const auto& [quantity, name] : {std::pair(product, "log10_norm"), std::pair(product_bound, "log10_bound")})
+      if (const std::vector<double> list = numbers(*found, name); list.size() == frame.rows.size())
+        for (size_t i = 0; i < list.size(); ++i) frame.rows[i].second[quantity] = list[i];
   }
 
   void sharpness(const json& object) {

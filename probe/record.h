@@ -23,6 +23,7 @@ enum Quantity {
   effective_rank,
   gain,
   product,
+  product_bound,
   grad_in,
   weight_norm,
   activation_rms,
@@ -36,11 +37,10 @@ enum Quantity {
   update_ratio,  // of a parameter, with its weight_norm
 };
 inline constexpr std::array quantity_names = {
-    "sigma_max",   "sigma_median",      "sigma_min",      "residual",  "upper",
-    "frobenius",   "condition",         "effective_rank", "gain",      "product",
-    "grad_in",     "weight_norm",       "activation_rms", "kurtosis",  "dead",
-    "saturated",   "attention_entropy", "logit_variance", "grad_norm", "update_norm",
-    "update_ratio"};
+    "sigma_max",      "sigma_median",   "sigma_min",   "residual",    "upper",         "frobenius",
+    "condition",      "effective_rank", "gain",        "product",     "product_bound", "grad_in",
+    "weight_norm",    "activation_rms", "kurtosis",    "dead",        "saturated",     "attention_entropy",
+    "logit_variance", "grad_norm",      "update_norm", "update_ratio"};
 inline constexpr size_t quantities = quantity_names.size();
 
 // log10 of each quantity: -infinity is an exact zero, NaN stays NaN.

@@ -67,7 +67,7 @@ TEST_CASE("report page: what was measured at few steps is where the cursor begin
   const Folder folder;
   std::string record = R"({"type":"run","run":"a","schema":2}
 {"type":"step","run":"a","step":0,"loss":1.5}
-{"type":"layers","run":"a","step":0,"sites":[{"site":"x","sigma_max":2,"gain":0.5,"activation_rms":1,"condition":3,"spectrum":[2,1]},{"site":"y","sigma_max":2,"gain":0.5,"activation_rms":1,"condition":3,"spectrum":[2,1]}],"product":{"log10_norm":[0.5,0.3]}}
+{"type":"layers","run":"a","step":0,"sites":[{"site":"x","sigma_max":2,"gain":0.5,"activation_rms":1,"condition":3,"spectrum":[2,1]},{"site":"y","sigma_max":2,"gain":0.5,"activation_rms":1,"condition":3,"spectrum":[2,1]}],"product":{"log10_norm":[0.5,0.3],"log10_bound":[0.9,0.4]}}
 {"type":"step","run":"a","step":1,"loss":2e22}
 {"type":"layers","run":"a","step":1,"sites":[{"site":"x","activation_rms":1},{"site":"y","gain":0.5,"activation_rms":1}]}
 {"type":"alarm","run":"a","step":1,"kind":"nonfinite","site":"y","message":"its output is not finite","action":"warn"}
@@ -113,7 +113,7 @@ TEST_CASE("report page: what was measured at few steps is where the cursor begin
     INFO(seen["notes"][step]);
     CHECK(seen["notes"][step].get<std::string>().find(part) != std::string::npos);
   };
-  note_has(0, "×0.25 came, ×3.16 is the most that could, the bound by layers is ×4");
+  note_has(0, "×0.25 came, ×3.16 is the most that could, the bound by layers is ×7.94: 0.4 decades");
   note_has(1, "Not all layers were measured at this step. The norm of the product was measured at step 0.");
   note_has(2, "0 came, ×1 could. The norm of the product was measured at step 0.");
   CHECK(seen["values"] == json({"2 at step 0", "0.5 at step 0", "3 at step 0", "1"}));

@@ -203,7 +203,7 @@ TEST_CASE("report: clips, alarms, spectra, products, parameters, sharpness, expo
   const json page = report_of(folder, run + R"({"type":"step","run":"a","step":0,"loss":1,"clip":1}
 {"type":"step","run":"a","step":1,"loss":1}
 {"type":"alarm","run":"a","step":1,"kind":"loss_spike","site":"x","message":"m","action":"stop"}
-{"type":"layers","run":"a","step":0,"sites":[{"site":"x","spectrum":[100,1,0]},{"site":"y"}],"product":{"log10_norm":[3.5,-2]}}
+{"type":"layers","run":"a","step":0,"sites":[{"site":"x","spectrum":[100,1,0]},{"site":"y"}],"product":{"log10_norm":[3.5,-2],"log10_bound":[4,-1]}}
 {"type":"layers","run":"a","step":1,"sites":[{"site":"x"}],"product":{"chain":false,"why":"y is used twice"}}
 {"type":"parameters","run":"a","step":1,"rows":[{"name":"w","weight_norm":10,"grad_norm":null,"update_norm":0.1}]}
 {"type":"sharpness","run":"a","step":1,"sharpness":3,"edge":200}
@@ -219,6 +219,8 @@ TEST_CASE("report: clips, alarms, spectra, products, parameters, sharpness, expo
   CHECK(a["spectra"][0]["layers"] == json({{"0", {{"values", {2.0, 0.0, "-Infinity"}}, {"of", 3}}}}));
   CHECK(a["layers"]["values"]["product"]["lo"] == -2.0);
   CHECK(a["layers"]["values"]["product"]["hi"] == 3.5);
+  CHECK(a["layers"]["values"]["product_bound"]["lo"] == -1.0);
+  CHECK(a["layers"]["values"]["product_bound"]["hi"] == 4.0);
   CHECK(a["no_chain"] == "y is used twice");
   CHECK(a["parameters"]["rows"] == json({"w"}));
   CHECK(a["parameters"]["values"]["update_ratio"]["lo"].get<double>() == doctest::Approx(-2));
