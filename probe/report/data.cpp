@@ -85,9 +85,20 @@ json packed(const Board& board, const std::vector<const Frame*>& frames, size_t 
   return out;
 }
 
+// The median of the steps from one frame to the next; 1 where there are none.
+int64_t usual_gap(const std::vector<Frame>& frames) {
+  std::vector<int64_t> gaps;
+  for (size_t f = 1; f < frames.size(); ++f) gaps.push_back(frames[f].step - frames[f - 1].step);
+  if (gaps.empty()) return 1;
+  const auto middle = gaps.begin() + static_cast<std::ptrdiff_t>(gaps.size() / 2);
+  std::nth_element(gaps.begin(), middle, gaps.end());
+  return *middle;
+}
+
 json board_of(const Board& board, const std::vector<const Frame*>& frames) {
   json out = {{"frames", array_of(frames, [](const Frame* frame) { return frame->step; })},
               {"measured", board.frames.size()},
+              {"gap", usual_gap(board.frames)},
               {"rows", array_of(board.order, [&](int row) { return board.rows[static_cast<size_t>(row)]; })},
               {"values", json::object()}};
   for (size_t q = 0; q < quantities; ++q) {

@@ -37,9 +37,9 @@ function decode({lo, hi, codes}) {
 }
 
 const logOf = (v) => (v === null ? MISSING : Math.log10(Number(v)));
-// Rows by frames. How long the last frame stays in sight: as long as frames usually do.
+// Rows by frames. How long the last frame stays in sight: as long as measured ones usually do.
 function unpack(board) {
-  const {frames} = board, gaps = frames.slice(1).map((step, i) => step - frames[i]).sort((a, b) => a - b);
+  const {frames} = board;
   const all = frames.map((_, frame) => frame);
   board.having = {};  // of each quantity the frames that have it
   for (const [name, packed] of Object.entries(board.values)) {
@@ -47,7 +47,7 @@ function unpack(board) {
     board.values[name] = new Float32Array(frames.length * width).fill(MISSING);
     having.forEach((frame, k) => board.values[name].set(logs.subarray(k * width, (k + 1) * width), frame * width));
   }
-  board.end = frames.length ? frames[frames.length - 1] + (gaps.length ? gaps[gaps.length >> 1] : 1) || 1 : 0;
+  board.end = frames.length ? frames[frames.length - 1] + board.gap || 1 : 0;
   return board;
 }
 const runs = data.runs.map((run, index) => ({...run, index, visible: true, layers: unpack(run.layers), parameters: unpack(run.parameters)}));

@@ -260,6 +260,7 @@ TEST_CASE("report: a long run is thinned and keeps its extremes") {
   CHECK(std::filesystem::file_size(folder / "report.html") < 1000000);
   const json& thin = page["runs"][0];
   CHECK(thin["layers"]["measured"] == 1000);
+  CHECK(thin["layers"].value("gap", 0) == 5);  // not that of the frames that are left
   CHECK(thin["layers"]["frames"].size() < 1000);
   CHECK(thin["layers"]["frames"].front() == 0);
   CHECK(thin["layers"]["frames"].back() == 4995);
