@@ -212,7 +212,7 @@ class Reader {
       const auto rows = course->find("exponents");
       if (rows != course->end() && rows->is_array() && rows->size() == steps.size())
         for (size_t i = 0; i < steps.size(); ++i) {
-          found.steps.push_back(static_cast<int64_t>(steps[i]));
+          found.steps.push_back(steps[i]);
           found.convergence.push_back(numbers((*rows)[i]));
         }
     }

@@ -95,8 +95,8 @@ struct Lyapunov {
   int64_t step = 0;
   std::string site;
   std::vector<double> exponents;
-  std::vector<int64_t> steps;                    // of the convergence
-  std::vector<std::vector<double>> convergence;  // at each of these steps, the exponents so far
+  std::vector<double> steps;                     // of the convergence; of a flow, its time
+  std::vector<std::vector<double>> convergence;  // at each of these, the exponents so far
   std::optional<double> sum, log_det, kaplan_yorke;
 };
 

@@ -161,6 +161,13 @@ double Recorder::sharpness(const Tensor& loss, double lr) {
   return found.value;
 }
 
+void Recorder::lyapunov(const std::string& site, const Lyapunov& found) {
+  const Stopwatch watch(state_->measuring);
+  if (!state_->open) return;
+  state_->write_lyapunov(site, found);
+  state_->write_in_time();
+}
+
 void Recorder::finish(RecorderEnd end) {
   State& s = *state_;
   if (!s.open) return;

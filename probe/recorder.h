@@ -21,6 +21,8 @@
 
 namespace fathom::probe {
 
+struct Lyapunov;
+
 struct Fact {
   std::string name, value;
 };
@@ -115,6 +117,9 @@ class Recorder {
   // The sharpness of the loss at this step (see probe::sharpness) goes into the record beside 2 / lr. To be called
   // before backward(). Returns it.
   double sharpness(const Tensor& loss, double lr);
+  // Lyapunov exponents that were found at this step go into the record, under the path of the module they are of:
+  // recorder.lyapunov("rnn", probe::lyapunov(net.rnn, inputs)).
+  void lyapunov(const std::string& site, const Lyapunov& found);
   // Writes the end of the run; what comes after it is not recorded.
   void finish(RecorderEnd end = {});
   // What waits goes to the file. It does so by itself twenty times a second: a call of the system at each step would

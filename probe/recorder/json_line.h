@@ -26,15 +26,9 @@ class JsonLine {
   void add(std::string_view name, std::string_view x) { key(name), quoted(x); }
   void add(std::string_view name, const char* x) { add(name, std::string_view(x)); }
   void add(std::string_view name, const std::string& x) { add(name, std::string_view(x)); }
-  void add(std::string_view name, const std::vector<double>& list) {
-    key(name), text_ += '[';
-    for (size_t i = 0; i < list.size(); ++i) text_ += i ? "," : "", number(list[i]);
-    text_ += ']', comma_ = true;
-  }
-  void add(std::string_view name, const std::vector<std::string>& list) {
-    key(name), text_ += '[';
-    for (size_t i = 0; i < list.size(); ++i) text_ += i ? "," : "", quoted(list[i]);
-    text_ += ']', comma_ = true;
+  template <class T>  // of numbers, strings, or lists of them
+  void add(std::string_view name, const std::vector<T>& list) {
+    key(name), value(list);
   }
   void add_text(std::string_view name, std::string_view x) {  // under any name
     if (comma_) text_ += ',';
@@ -75,6 +69,14 @@ class JsonLine {
     else text_ += std::isnan(x) ? "\"NaN\"" : x > 0 ? "\"Infinity\"" : "\"-Infinity\"";
   }
   void quoted(std::string_view x);
+  void value(double x) { number(x); }
+  void value(const std::string& x) { quoted(x); }
+  template <class T>
+  void value(const std::vector<T>& list) {
+    text_ += '[';
+    for (size_t i = 0; i < list.size(); ++i) text_ += i ? "," : "", value(list[i]);
+    text_ += ']';
+  }
 
   std::string& text_;
   bool comma_ = false;

@@ -6,6 +6,9 @@
 //     has a list "attention": of each head the numbers of AttentionStatistics.
 //   parameters: of a step. "rows", the norms of weight, gradient and update.
 //   sharpness: the curvature of the loss beside `edge`, 2 / rate.
+//   lyapunov: of a site. exponents, their standard errors, sum, log_det and dimension; "convergence", the exponents up
+//   to
+//     each of these steps of the sequence.
 //   alarm: kind, site, message, action.
 //   end: steps, seconds, costs.
 // What is measured of layers and parameters has the digits of a float. Numbers that JSON has not are "NaN", "Infinity"
@@ -16,7 +19,9 @@
 #include <cmath>
 #include <ctime>
 #include <fstream>
+#include <numeric>  // accumulate
 
+#include "fathom/probe/lyapunov.h"
 #include "fathom/probe/recorder/json_line.h"
 #include "fathom/probe/recorder/state.h"
 
@@ -197,6 +202,27 @@ void Recorder::State::write_sharpness(const Sharpness& curvature, double lr) {
   line.add("sharpness", curvature.value);
   line.add("residual", curvature.residual);
   line.add("edge", 2 / lr);
+}
+
+void Recorder::State::write_lyapunov(const std::string& site, const Lyapunov& spectrum) {
+  std::vector<double> times;
+  std::vector<std::vector<double>> exponents;
+  for (const Lyapunov::Point& point : spectrum.curve) times.push_back(point.time), exponents.push_back(point.exponents);
+  JsonLine line(lines, "lyapunov");
+  line.add("run", options.name);
+  line.add("step", steps);
+  line.add("site", site);
+  line.add("exponents", spectrum.exponents);
+  line.add("standard_errors", spectrum.standard_errors);
+  if (spectrum.complete) {
+    line.add("sum", std::accumulate(spectrum.exponents.begin(), spectrum.exponents.end(), 0.0));
+    line.add("log_det", spectrum.log_det);
+  }
+  if (!std::isnan(spectrum.dimension)) line.add("kaplan_yorke", spectrum.dimension);
+  line.object("convergence", [&] {
+    line.add("steps", times);
+    line.add("exponents", exponents);
+  });
 }
 
 void Recorder::State::write_alarm(const Alarm& alarm, const char* action) {

@@ -155,6 +155,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   void write_step();  // that waits, if one does
   void write_layers();
   void write_sharpness(const Sharpness& curvature, double lr);
+  void write_lyapunov(const std::string& site, const Lyapunov& spectrum);
   void write_alarm(const Alarm& alarm, const char* action);
   void write_parameters(std::span<const optim::StepNorms> norms);
   void write_end(const RecorderEnd& end);

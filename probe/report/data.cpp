@@ -129,7 +129,7 @@ json lyapunov_of(const Lyapunov& found) {
           {"sum", number(found.sum)},
           {"log_det", number(found.log_det)},
           {"kaplan_yorke", number(found.kaplan_yorke)},
-          {"steps", array_of(some(found.steps, 200), [](const int64_t* step) { return *step; })},
+          {"steps", array_of(some(found.steps, 200), [](const double* step) { return number(*step); })},
           {"convergence", array_of(some(found.convergence, 200), [](const auto* list) { return numbers(*list); })}};
 }
 json alarm_of(const Alarm* alarm) {

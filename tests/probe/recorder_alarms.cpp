@@ -1,4 +1,4 @@
-// What a recorder watches for: alarms, and the sharpness of the loss.
+// What a recorder watches for, alarms, and what it is told: the sharpness of the loss, Lyapunov exponents.
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -7,6 +7,7 @@
 #include "fathom/autograd/ops.h"
 #include "fathom/optim/optim.h"
 #include "fathom/probe/jacobian.h"
+#include "fathom/probe/lyapunov.h"
 #include "fathom/probe/recorder.h"
 #include "fathom/probe/sharpness.h"
 #include "tests/probe/recorder_support.h"
@@ -152,4 +153,33 @@ TEST_CASE("Recorder: sharpness goes into the record beside 2 / lr") {
   const auto run = folder.run();
   REQUIRE(run.sharpness.size() == 1);
   CHECK(run.sharpness[0].edge == 20.0);
+}
+
+TEST_CASE("Recorder: Lyapunov exponents go into the record, with their course") {
+  const Folder folder;
+  manual_seed(4);
+  nn::Sequential net(nn::RNN(5, 3, {.dtype = f64}));
+  const nn::RNN& rnn = dynamic_cast<nn::RNN&>(net[0]);
+  const probe::Lyapunov found = probe::lyapunov(rnn, inputs(60), {.steps = 40, .transient = 20, .points = 4});
+  const probe::Lyapunov two = probe::lyapunov(rnn, inputs(60), {.steps = 40, .transient = 20, .exponents = 2});
+  {
+    Recorder recorder(net, {.every = 0, .out = folder});
+    recorder.backward(sum(net(inputs(6).reshape({6, 1, 5}))));
+    recorder.lyapunov("0", found);
+    recorder.lyapunov("0", two);
+    recorder.finish();
+    recorder.lyapunov("0", found);  // not recorded
+  }
+  const auto run = folder.run();
+  REQUIRE(run.lyapunov.size() == 2);
+  const auto& first = run.lyapunov[0];
+  CHECK((first.step == 1 && first.site == "0" && first.exponents == found.exponents));
+  CHECK(first.steps == std::vector<double>{10, 20, 30, 40});
+  REQUIRE(first.convergence.size() == 4);
+  for (size_t i = 0; i < 4; ++i) CHECK(first.convergence[i] == found.curve[i].exponents);
+  CHECK(*first.log_det == found.log_det);
+  CHECK(*first.sum == doctest::Approx(found.log_det).epsilon(1e-9));
+  CHECK(first.kaplan_yorke == found.dimension);
+  CHECK(run.lyapunov[1].exponents == two.exponents);
+  CHECK((!run.lyapunov[1].sum && !run.lyapunov[1].log_det));
 }
