@@ -54,8 +54,6 @@ Values values(const json& row) {
   }
   // What a double cannot hold, its logarithm can.
   if (const auto log = number(row, "log10_gain")) logs[gain] = *log;
-  const auto in = number(row, "grad_in"), out = number(row, "grad_out");
-  if (logs[gain] == missing && in && out) logs[gain] = std::log10(*in) - std::log10(*out);
   if (const auto heads = row.find("attention"); heads != row.end() && heads->is_array() && !heads->empty())
     for (const auto& [quantity, name] :
          {std::pair(attention_entropy, "entropy"), std::pair(logit_variance, "logit_variance")}) {

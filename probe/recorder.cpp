@@ -60,6 +60,7 @@ Recorder::~Recorder() {
   state_->file.release_name();
   state_->calls.clear();  // of a step without backward(): their nodes' hooks own the state
   state_->links.clear();
+  state_->inputs.clear();
   remove_member<nn::Observer>(nn::observer, *state_);
   remove_member<optim::StepObserver>(optim::observer, *state_);
 }
@@ -71,9 +72,11 @@ void Recorder::State::walk_back(const Tensor& of, const BackwardOptions& how) {
       state.in_backward = false;
       state.calls.clear();
       state.links.clear();
+      state.inputs.clear();
       for (auto& [module, site] : state.sites) site.calls = site.found = 0;
     }
   } reset{*this};
+  find_shared_inputs();
   in_backward = true;
   fathom::backward(of, how);
 }
@@ -89,7 +92,7 @@ bool has_jacobians(const std::vector<SiteMeasure>& sites) {
 void Recorder::State::gather() {
   if (!jacobians_due() && has_jacobians(last)) last.swap(last_jacobians);
   last.clear();
-  goes_back.clear();
+  ways.clear();
   for (auto each = found.rbegin(); each != found.rend(); ++each) {
     SiteMeasure m = *each->row;
     m.site = each->site->path;
@@ -101,9 +104,9 @@ void Recorder::State::gather() {
       row.activation_rms = m.activation_rms, row.weight_norm = m.weight_norm;
       m = std::move(row);
     }
-    if (std::isnan(m.gain)) m.gain = m.grad_in / m.grad_out;
+    if (std::isnan(m.gain) && each->way != WayBack::shared) m.gain = m.grad_in / m.grad_out;
     last.push_back(std::move(m));
-    goes_back.push_back(each->goes_back);
+    ways.push_back(each->way);
   }
   found.clear();
   probed.clear();

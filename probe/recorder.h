@@ -31,7 +31,7 @@ struct RecorderOptions {
   // How often, in steps, the first at step 0; 0: never.
   int64_t every = 10;         // of each site sigma_max, Frobenius norm, gain, and the norms around it
   int64_t gains_every = 0;    // at steps between those: the gain and the norms alone; no gain of a site whose input is
-                              // data, which would cost a product of its own
+                              // data or goes to others too: it would cost a product of its own
   int64_t details_every = 0;  // of those at `every`: singular values with bounds, condition, ranks, the products over
                               // the sites, statistics of outputs and attention; dear, best with few samples in `probe`
   int64_t parameters_every = 0;  // norms of each weight, gradient and update, from the optimiser's own pass
@@ -73,7 +73,9 @@ struct SiteMeasure {
   double frobenius = not_known;                           // root mean square over the samples
   double grad_in = not_known;                             // |dloss / d input|; NaN: not known
   double grad_out = 0;                                    // |dloss / d output|
-  double gain = not_known;                                // grad_in / grad_out; of `samples` where that is data's
+  // What the site made of the gradient, |J^T dloss / d output| / grad_out: grad_in / grad_out where grad_in comes of
+  // this site alone, else by a product of its own, of `samples`, at the steps of `every`.
+  double gain = not_known;
   double weight_norm = not_known;
   double activation_rms = 0;  // of the output
 

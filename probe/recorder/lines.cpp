@@ -127,9 +127,11 @@ void Recorder::State::write_layers() {
   JsonLine line(lines, "layers");
   line.add("run", options.name);
   line.add("step", steps);
-  auto known = goes_back.begin();
+  auto of_site = ways.begin();
   line.objects("sites", last, [&](const SiteMeasure& m) {
-    const bool has_gradient = (*known++ || !std::isfinite(m.grad_out)) && m.has_jacobian;  // of its input: NaN is one
+    const WayBack way = *of_site++;
+    // A NaN may be a gradient, or one that is not known.
+    const bool has_gradient = (way != WayBack::none || !std::isfinite(m.grad_out)) && m.has_jacobian;
     line.add("site", m.site);
     line.add("call", m.call);
     if (m.has_jacobian) {
@@ -159,9 +161,10 @@ void Recorder::State::write_layers() {
         });
     }
     if (has_gradient || !std::isnan(m.grad_in)) line.measure("grad_in", m.grad_in);
-    if (has_gradient || !std::isnan(m.gain)) {
+    if ((has_gradient && way != WayBack::shared) || !std::isnan(m.gain)) {
       line.measure("gain", m.gain);
-      if (m.gain == 0 || std::isinf(m.gain)) line.add("log10_gain", std::log10(m.grad_in) - std::log10(m.grad_out));
+      if (way != WayBack::shared && (m.gain == 0 || std::isinf(m.gain)))
+        line.add("log10_gain", std::log10(m.grad_in) - std::log10(m.grad_out));
     }
     line.measure("grad_out", m.grad_out);
     if (!std::isnan(m.weight_norm)) line.measure("weight_norm", m.weight_norm);

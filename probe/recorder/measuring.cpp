@@ -95,7 +95,7 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   if (!coupled && (samples > 1 || jacobian.coupled())) coupled = jacobian.coupled();  // one alone does not tell
   row.has_jacobian = true;
   row.coupled = jacobian.coupled();
-  if (g.defined()) {  // backward() brings nothing to x
+  if (g.defined()) {  // backward() brings nothing to x, or more than this
     const bool all = g.shape() == jacobian.y_shape();
     const Tensor u = all ? g : kernel::clone(g.slice(int(kind.batch_axis), 0, options.samples));
     const double back = norm_of(jacobian.apply_transposed(u));

@@ -33,17 +33,19 @@ struct Recorder::SiteHook final : Hook {
     const Flag busy(s.busy);
     row->grad_out = norm_of(g);
     Node* const from = same ? y : x.get();
-    const bool goes_back = from && is_passed(*from);
+    const State::WayBack way = !from || !is_passed(*from)        ? State::WayBack::none
+                               : s.shares_input.count(row.get()) ? State::WayBack::shared
+                                                                 : State::WayBack::alone;
     if (from && s.jacobians_due() && !s.options.probe.defined()) {
       if (s.details_due() && !s.product) s.measure_product(g);
-      s.measure(*row, *site, kind, call, *y, *from, goes_back ? Tensor() : g.alias());
+      s.measure(*row, *site, kind, call, *y, *from, way == State::WayBack::alone ? Tensor() : g.alias());
     }
     if (same) row->grad_in = row->grad_out;
     if (next) next->grad_in = row->grad_out;
     // Of sites with one and the same output, the hook of the first is called first.
     auto at = s.found.end();
     while (at != s.found.begin() && (at - 1)->node == y->number) --at;
-    s.found.insert(at, {row, site, y->number, goes_back});
+    s.found.insert(at, {row, site, y->number, way});
     return {};
   }
 };
@@ -65,7 +67,7 @@ bool Recorder::State::watches() const { return open && recording() && (probing |
 
 Tensor Recorder::State::before(nn::Module& module, Tensor x) {
   if (!watches()) return x;
-  if (&module == net && !probing) links.clear();
+  if (&module == net && !probing) links.clear(), inputs.clear();
   if (!sites.count(&module)) return x;
   if (x.defined() && !x.history() && is_floating(x.dtype())) {  // an anchor
     x = x.alias();
@@ -75,13 +77,27 @@ Tensor Recorder::State::before(nn::Module& module, Tensor x) {
   return x;
 }
 
-std::optional<Ref<Node>> Recorder::State::end_call(const nn::Module& module) {
+std::optional<Recorder::State::Call> Recorder::State::end_call(const nn::Module& module) {
   while (!calls.empty()) {
     const Call call = std::move(calls.back());
     calls.pop_back();
-    if (call.module == &module) return call.input;
+    if (call.module == &module) return call;
   }
   return {};
+}
+
+// Before backward() takes the tape apart.
+void Recorder::State::find_shared_inputs() {
+  const Stopwatch watch(measuring);
+  std::unordered_multimap<const Node*, const Input*> of_node;
+  for (const Input& each : inputs) of_node.emplace(each.x.get(), &each);
+  shares_input.clear();
+  if (inputs.empty()) return;
+  for (const Node* node = Node::newest; node; node = node->older)
+    for (size_t i = 0; i < node->inputs.size(); ++i)
+      for (auto [at, end] = of_node.equal_range(node->input(i)); at != end; ++at)
+        if (const Input& input = *at->second; node->number <= input.begun || node->number > input.ended)
+          shares_input.insert(input.row.get());
 }
 
 void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) {
@@ -89,10 +105,10 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
   const auto found_site = sites.find(&module);
   if (found_site == sites.end()) return;
   const Stopwatch watch(measuring);
-  const std::optional<Ref<Node>> begun = end_call(module);
+  const std::optional<Call> begun = end_call(module);
   Node* node = y.defined() ? node_of(y) : nullptr;
   if (!begun || !node || !is_floating(y.dtype()) || !is_passed(*node)) return;
-  const Ref<Node>& x = *begun;
+  const Ref<Node>& x = begun->input;
   Site& site = found_site->second;
   const Kind kind{module.training, module.batch_axis()};
   const int64_t call = site.calls++;
@@ -106,6 +122,7 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
 
   auto row = std::make_shared<SiteMeasure>();
   describe_output(*row, site, module, y);
+  if (x) inputs.push_back({x, row, begun->begun, Node::last_number});
   if (x && x->number == last_node && x.get() != node && !last_hook->next) {
     last_hook->next = row;
   } else if (x && is_passed(*x) && x.get() != node) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "fathom/autograd/node.h"
 #include "fathom/optim/observer.h"
@@ -53,17 +54,25 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   struct Call {  // of a site, begun and not ended
     const nn::Module* module;
     Ref<Node> input;
+    uint64_t begun = Node::last_number;  // the newest node before it
+  };
+  struct Input {  // of a call that has ended
+    Ref<Node> x;
+    std::shared_ptr<SiteMeasure> row;
+    uint64_t begun, ended;  // what was recorded in between belongs to the call
   };
   struct Waiting {  // a step whose line waits for what the optimiser makes of its gradients
     int64_t step;
     double loss;
     std::optional<double> grad_norm, clip;
   };
+  // What training's gradient at a site's input is: none, what comes of the site's output alone, or of others too.
+  enum class WayBack { none, alone, shared };
   struct Found {
     std::shared_ptr<SiteMeasure> row;
     Site* site;
     uint64_t node;
-    bool goes_back;  // training's gradient goes on to the site's input
+    WayBack way;
   };
   struct Kind {  // of a module, which may be gone when its tape is measured
     bool training;
@@ -89,14 +98,16 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   std::vector<std::string> paths;
   std::vector<nn::NamedTensor> parameters;
   std::vector<Call> calls;
-  SiteHook* last_hook = nullptr;  // of the latest call
-  uint64_t last_node = 0;         // whose it is
-  std::vector<Found> found;       // in this step, from the output on
+  std::vector<Input> inputs;
+  std::unordered_set<const SiteMeasure*> shares_input;  // in this step: others read their input too
+  SiteHook* last_hook = nullptr;                        // of the latest call
+  uint64_t last_node = 0;                               // whose it is
+  std::vector<Found> found;                             // in this step, from the output on
   std::vector<Link> links;
   std::map<std::pair<std::string, int64_t>, SiteMeasure> probed;  // by path and call: what the probe gave
   std::optional<Product> product;
   std::vector<SiteMeasure> last;
-  std::vector<bool> goes_back;              // of each of `last`
+  std::vector<WayBack> ways;                // of each of `last`
   std::vector<SiteMeasure> last_jacobians;  // of the last step that was due for them, where `last` was not
   std::vector<ParameterMeasure> last_parameters;
   std::vector<Alarm> alarms;
@@ -123,8 +134,9 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   // Following the calls, and the steps.
   Tensor before(nn::Module& module, Tensor x) override;
   void after(nn::Module& module, const Tensor& x, const Tensor& y) override;
-  // The input of the module's call, the last one begun but for those that an exception ended; none: it began before.
-  std::optional<Ref<Node>> end_call(const nn::Module& module);
+  // The module's call, the last one begun but for those that an exception ended; none: it began before.
+  std::optional<Call> end_call(const nn::Module& module);
+  void find_shared_inputs();
   bool wants_norms() override;
   void stepped(std::span<const optim::StepNorms> norms) override;
   void clipped(double scale) override;

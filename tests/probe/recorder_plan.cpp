@@ -376,3 +376,52 @@ TEST_CASE("Recorder: the batch axis is the module's") {
   const auto values = probe::Jacobian(net(x0), x0, {.batch_axis = 1}).singular_values().to_vector();
   CHECK(recorder.last()[0].sigma_max == doctest::Approx(values[0]).epsilon(1e-3));
 }
+
+TEST_CASE("Recorder: where others read a site's input too, its gain is its own part") {
+  struct Fork : nn::Module {
+    nn::Linear in{5, 5, {.dtype = f64}}, left{5, 5, {.dtype = f64}}, right{5, 5, {.dtype = f64}};
+    Tensor h, y_left, y_right;
+    Tensor forward(Tensor x) override {
+      h = tanh(in(std::move(x)));
+      y_left = left(h), y_right = right(h);
+      return 5 * y_left + tanh(y_right) + h;
+    }
+    void fields(nn::Fields& f) override {
+      f("in", in);
+      f("left", left);
+      f("right", right);
+    }
+  };
+  const Folder folder;
+  manual_seed(2);
+  Fork net;
+  Recorder recorder(net, {.every = 2, .gains_every = 1, .out = folder});
+  for (const bool due : {true, false}) {
+    const Tensor loss = sum(square(net(inputs(6))));
+    const auto own = [&](const Tensor& y) {
+      const Tensor g = grad(loss, y);
+      return norm(vjp(y, net.h, g)).item() / norm(g).item();
+    };
+    const double in_left = own(net.y_left), in_right = own(net.y_right), back = norm(grad(loss, net.h)).item();
+    recorder.backward(loss);
+    REQUIRE(recorder.last().size() == 3);
+    for (const probe::SiteMeasure& m : recorder.last()) {
+      if (m.site == "in") continue;
+      CHECK(m.grad_in == doctest::Approx(back));
+      CHECK(std::isnan(m.gain) == !due);
+      if (!due) continue;
+      CHECK(m.gain == doctest::Approx(m.site == "left" ? in_left : in_right));
+      CHECK(m.gain < m.sigma_max);
+      CHECK((m.site == "left" || m.grad_in / m.grad_out > m.sigma_max));
+    }
+  }
+  recorder.finish();
+  const auto run = folder.run();
+  REQUIRE(run.layers.frames.size() == 2);
+  using probe::record::gain, probe::record::grad_in, probe::record::missing;
+  for (size_t i : {1, 2}) {
+    CHECK(run.layers.frames[0].rows[i].second[gain] != missing);
+    CHECK(run.layers.frames[1].rows[i].second[gain] == missing);
+    CHECK(run.layers.frames[1].rows[i].second[grad_in] != missing);
+  }
+}
