@@ -35,6 +35,12 @@ double median(std::span<const double> values) {
   return list.size() % 2 ? *middle : (*middle + *std::max_element(list.begin(), middle)) / 2;
 }
 
+void describe_sigmas(SiteMeasure& row, std::span<const double> of_samples) {
+  row.sigma_max = largest(of_samples);
+  row.sigma_median = median(of_samples);
+  row.sigma_min = smallest(of_samples);
+}
+
 // Moments and shares of a site's output, over all its elements.
 void describe_activations(SiteMeasure& row, const Tensor& tensor, int batch_axis) {
   const Tensor y = contiguous_of(tensor);
@@ -113,9 +119,7 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
                                      .method = warm ? SigmaMethod::power : SigmaMethod::chosen,
                                      .upper = detailed});
   direction = std::move(sigmas.direction);
-  row.sigma_max = largest(numbers(sigmas.sigma));
-  row.sigma_median = median(numbers(sigmas.sigma));
-  row.sigma_min = smallest(numbers(sigmas.sigma));
+  describe_sigmas(row, numbers(sigmas.sigma));
   row.residual = largest(numbers(sigmas.residual));
   if (options.frobenius) {
     const Tensor norms = jacobian.frobenius({.exact_below = options.probes, .probes = options.probes}).value;
@@ -128,9 +132,12 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   const Spectrum spectrum = jacobian.spectrum();
   const std::span<const double> values = numbers(spectrum.values);
   const size_t count = values.size() / size_t(std::max<int64_t>(jacobian.batch(), 1));
-  pool::vector<double> uppers;  // the lower of the two bounds
-  for (size_t i = 0; i < numbers(sigmas.upper).size(); ++i)
+  pool::vector<double> lowers, uppers;  // of what the power iteration and the spectrum say of a sample, the closer one
+  for (size_t i = 0; i < numbers(sigmas.sigma).size(); ++i) {
+    lowers.push_back(std::max(numbers(sigmas.sigma)[i], values[i * count]));
     uppers.push_back(std::min(numbers(sigmas.upper)[i], numbers(spectrum.upper)[i * count]));
+  }
+  describe_sigmas(row, lowers);
   row.upper = std::max(row.sigma_max, largest(uppers));
   row.spectrum.clear();
   for (size_t k = 0; k < count; ++k) {
