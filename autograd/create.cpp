@@ -126,10 +126,18 @@ Tensor arange(double begin, double end, double step, TensorOptions options) {
                               [&](int64_t i) { return begin + double(i) * step; }),
                   options);
 }
-Tensor arange(int64_t end, TensorOptions options) {
-  return finished(each_number("arange", {end > 0 ? end : 0}, options.dtype.value_or(i64), [](int64_t i) { return i; }),
-                  options);
+Tensor arange_whole(int64_t begin, int64_t end, int64_t step, TensorOptions options) {
+  if (step == 0) throw Error("arange: from " + std::to_string(begin) + " to " + std::to_string(end) + " by 0");
+  // Without a sign: from one end of i64 to the other is more than it holds.
+  const uint64_t way = step > 0 ? uint64_t(end) - uint64_t(begin) : uint64_t(begin) - uint64_t(end);
+  const uint64_t size = step > 0 ? uint64_t(step) : -uint64_t(step);
+  const uint64_t n = (step > 0 ? begin < end : begin > end) ? (way - 1) / size + 1 : 0;
+  if (n > uint64_t(1e15)) throw Error("arange: " + std::to_string(n) + " numbers are too many");
+  return finished(
+      each_number("arange", {int64_t(n)}, options.dtype.value_or(i64), [&](int64_t i) { return begin + i * step; }),
+      options);
 }
+Tensor arange(int64_t end, TensorOptions options) { return arange_whole(0, end, 1, options); }
 Tensor linspace(double first, double last, int64_t n, TensorOptions options) {
   const auto number = [&](int64_t i) {
     const double part = n > 1 ? double(i) / double(n - 1) : 0;

@@ -63,8 +63,14 @@ Tensor ones(const Shape& shape, TensorOptions options = {});
 Tensor full(const Shape& shape, double value, TensorOptions options = {});
 Tensor eye(int64_t n, TensorOptions options = {});
 Tensor arange(double begin, double end, double step = 1, TensorOptions options = {});  // begin, begin + step, ... < end
-Tensor arange(int64_t end, TensorOptions options = {.dtype = i64});                    // 0, 1, ..., end - 1
-Tensor linspace(double first, double last, int64_t n, TensorOptions options = {});     // both ends included
+Tensor arange_whole(int64_t begin, int64_t end, int64_t step, TensorOptions options);
+// The same of whole numbers: i64, and exact.
+template <std::integral A, std::integral B, std::integral C = int>
+Tensor arange(A begin, B end, C step = 1, TensorOptions options = {}) {
+  return arange_whole(int64_t(begin), int64_t(end), int64_t(step), options);
+}
+Tensor arange(int64_t end, TensorOptions options = {});                                   // 0, 1, ..., end - 1, i64
+Tensor linspace(double first, double last, int64_t n, TensorOptions options = {});        // both ends included
 Tensor rand(const Shape& shape, TensorOptions options = {}, Rng& rng = default_rng());    // uniform in [0, 1)
 Tensor randn(const Shape& shape, TensorOptions options = {}, Rng& rng = default_rng());   // standard normal
 Tensor randint(int64_t low, int64_t high, const Shape& shape, Rng& rng = default_rng());  // i64, low <= i < high

@@ -84,12 +84,22 @@ TEST_CASE("arange and linspace") {
   CHECK(arange(3).dtype() == i64);
   CHECK(arange(3, {.dtype = f32}).dtype() == f32);
   CHECK(arange(1, 2, 0.25).to_vector() == Numbers{1, 1.25, 1.5, 1.75});
+  CHECK(arange(1.0, 3.0).dtype() == f32);
   CHECK(arange(2, 0, -1).to_vector() == Numbers{2, 1});
+  CHECK(arange(2, 7, 2).to_vector<int64_t>() == std::vector<int64_t>{2, 4, 6});
+  CHECK(arange(2, 8, int64_t{2}).dtype() == i64);
+  CHECK(arange(0, 2, 1, {.dtype = f64}).dtype() == f64);
+  constexpr int64_t most = std::numeric_limits<int64_t>::max(), least = std::numeric_limits<int64_t>::min();
+  CHECK(arange(most - 1, most).item<int64_t>() == most - 1);
+  CHECK(arange(least, most, most).to_vector<int64_t>() == std::vector<int64_t>{least, -1, most - 1});
+  CHECK(arange(most, least, least).to_vector<int64_t>() == std::vector<int64_t>{most, -1});
+  CHECK(error_of([&] { arange(least, most); }) == "arange: 18446744073709551615 numbers are too many");
+  CHECK(error_of([] { arange(0, 1, 0); }) == "arange: from 0 to 1 by 0");
   CHECK(arange(1, 0).shape() == Shape{0});
   CHECK(linspace(0, 1, 5).to_vector() == Numbers{0, 0.25, 0.5, 0.75, 1});
   CHECK(linspace(2, 3, 1).to_vector() == Numbers{2});
   CHECK(linspace(-1, 0.3, 14, {.dtype = f64}).to_vector().back() == 0.3);
-  CHECK(error_of([] { arange(0, 1, 0); }) != "");
+  CHECK(error_of([] { arange(0.0, 1.0, 0.0); }) != "");
 }
 
 TEST_CASE("random tensors repeat with their seed") {
