@@ -21,8 +21,12 @@ inline constexpr bool tiles_pay = false;
 
 template <class T>
 using Vector [[gnu::vector_size(vector_bytes)]] = T;
-template <class T>  // the same, anywhere in memory
-using Loose [[gnu::vector_size(vector_bytes), gnu::aligned(alignof(T)), gnu::may_alias]] = T;
+template <class T>  // the same, anywhere in memory; clang takes `aligned` from no alias template
+struct Anywhere {
+  using Vector [[gnu::vector_size(vector_bytes), gnu::aligned(alignof(T)), gnu::may_alias]] = T;
+};
+template <class T>
+using Loose = typename Anywhere<T>::Vector;
 template <class T>
 inline constexpr int vector_size = vector_bytes / int(sizeof(T));
 
