@@ -269,7 +269,7 @@ struct PartNode final : Node {
   }
 
  private:
-  void give_back() override { ref = {}; }
+  void give_back() override { ref = Ref<History>(); }
 };
 template <class View>
 Tensor part_op(const char* name, const Tensor& x, View view) {

@@ -91,7 +91,7 @@ struct JointNode : Node {
     rules.reset();
     for (Kept& k : kept) k.~Kept(), new (&k) Kept;
     output_kept.~Kept(), new (&output_kept) Kept;
-    for (auto& ref : refs) ref = {};
+    for (auto& ref : refs) ref = Ref<History>();
   }
 };
 

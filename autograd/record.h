@@ -124,7 +124,7 @@ struct RuleNode final : Node {
  private:
   void give_back() override {
     for (Kept& k : kept) k.~Kept(), new (&k) Kept;
-    for (auto& ref : refs) ref = {};
+    for (auto& ref : refs) ref = Ref<History>();
   }
   template <size_t... I>
   static std::array<Kept, K> make(const Tensor& y, const Keep<K>& k, std::index_sequence<I...>) {

@@ -15,7 +15,7 @@ class Ref {
   }
   Ref(const Ref& other) : Ref(other.p_) {}
   Ref(Ref&& other) noexcept : p_(std::exchange(other.p_, nullptr)) {}
-  Ref& operator=(Ref other) noexcept {
+  Ref& operator=(Ref other) noexcept {  // within a template not from {}: clang 14 keeps what it replaces
     std::swap(p_, other.p_);
     return *this;
   }

@@ -63,7 +63,7 @@ struct TakeNode final : Node {
  private:
   void give_back() override {
     index.~Kept(), new (&index) Kept;
-    ref = {};
+    ref = Ref<History>();
   }
 };
 Tensor record_take(const char* op, Tensor y, const Tensor& x, int d, const Tensor& index, Take take, Add add) {
