@@ -31,8 +31,8 @@ struct Real {
   double value;
   constexpr Real operator-() const { return {-value}; }
 };
-consteval Real operator""_r(long double value) { return {double(value)}; }
-consteval Real operator""_r(unsigned long long value) { return {double(value)}; }
+constexpr Real operator""_r(long double value) { return {double(value)}; }
+constexpr Real operator""_r(unsigned long long value) { return {double(value)}; }
 
 template <class X>
 concept Number = std::same_as<X, float> || std::same_as<X, double> || std::same_as<X, int64_t>;

@@ -83,8 +83,8 @@ void print_worst(const Run& run, size_t most) {
   for (const size_t i : probe::farthest_from_one(logarithms)) {
     if (!most--) break;
     const auto& [row, values] = frame->rows[rows[i]];
-    const auto value = [&](Quantity q) {
-      return number(values[q] == missing ? std::nullopt : std::optional(std::pow(10, values[q])));
+    const auto value = [&logs = values](Quantity q) {
+      return number(logs[q] == missing ? std::nullopt : std::optional(std::pow(10, logs[q])));
     };
     std::printf("    %-28s sigma_max %-10s gain %-10s activation rms %s\n", run.layers.rows[size_t(row)].c_str(),
                 value(Quantity::sigma_max).c_str(), value(Quantity::gain).c_str(),

@@ -38,7 +38,7 @@ class Picture {
   // Each cell as dark as its density, up to `darkest`.
   void density(const char* name, const std::vector<double>& densities, double darkest) {
     begin_panel(name);
-    text("<g shape-rendering=\"crispEdges\">\n");
+    svg_ += "<g shape-rendering=\"crispEdges\">\n";
     const double w = width / double(window_.columns), h = height() / double(window_.rows);
     for (int64_t i = 0; i < window_.rows * window_.columns; ++i) {
       const double part = std::clamp(densities[size_t(i)] / darkest, 0.0, 1.0);
@@ -46,7 +46,7 @@ class Picture {
       text("<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"hsl(215,70%%,%.0f%%)\"/>\n",
            double(i % window_.columns) * w, double(i / window_.columns) * h, w, h, 97 - 72 * part);
     }
-    text("</g>\n</g>\n");
+    svg_ += "</g>\n</g>\n";
   }
   void points(const char* name, const fathom::Tensor& points) {
     begin_panel(name);
@@ -58,7 +58,7 @@ class Picture {
            (at[i] - window_.left) / (window_.right - window_.left) * width,
            (window_.top - at[i + 1]) / (window_.top - window_.bottom) * height());
     }
-    text("</g>\n");
+    svg_ += "</g>\n";
   }
   void write(const std::string& path) { fathom::io::write_file("flow", path, svg_ + "</svg>\n"); }
 

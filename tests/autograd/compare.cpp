@@ -132,9 +132,10 @@ TEST_CASE("where: values of every dtype, and errors") {
 }
 
 TEST_CASE("errors of comparisons") {
-  CHECK(error_of([] { zeros({2}) < tensor({1, 2}); }) == "<: dtypes differ: f32 and i64; convert with .to(f32)");
-  CHECK(error_of([] { tensor({1}) > 0.5; }) == ">: the number 0.500000 with a tensor of i64; convert with .to(f32)");
-  CHECK(error_of([] { tensor({1}) < inf; }).find("<: the number inf") == 0);
-  CHECK(error_of([] { tensor({true}) == 2; }).find("==: the number 2") == 0);
-  CHECK(error_of([] { zeros({2}) == zeros({3}); }).find("==") == 0);
+  CHECK(error_of([] { return zeros({2}) < tensor({1, 2}); }) == "<: dtypes differ: f32 and i64; convert with .to(f32)");
+  CHECK(error_of([] { return tensor({1}) > 0.5; }) ==
+        ">: the number 0.500000 with a tensor of i64; convert with .to(f32)");
+  CHECK(error_of([] { return tensor({1}) < inf; }).find("<: the number inf") == 0);
+  CHECK(error_of([] { return tensor({true}) == 2; }).find("==: the number 2") == 0);
+  CHECK(error_of([] { return zeros({2}) == zeros({3}); }).find("==") == 0);
 }

@@ -166,14 +166,14 @@ TEST_CASE("at infinity values and slopes are their limits, in both modes, where 
       {"clamp", [](Tensor x) { return clamp(x, -1, 2); }, {-1, 2}, {0, 0}},
       {"exp", exp, {0, inf}, {0, inf}},
   };
-  for (const auto& [name, f, value, expected] : limits)
+  for (const Limits& op : limits)
     for (Dtype dtype : {f32, f64})
       for (const bool recorded : {false, true}) {
-        INFO(std::string(name) << " " << std::string(to_string(dtype)) << (recorded ? " recorded" : ""));
-        const Tensor x = vector({-inf, inf}, dtype).requires_grad_(), y = f(x), one = ones_like(y);
-        CHECK(y.to_vector() == value);
-        CHECK(jvp(y, x, one).to_vector() == expected);
-        CHECK(vjp(y, x, one, {.create_graph = recorded}).to_vector() == expected);
+        INFO(std::string(op.name) << " " << std::string(to_string(dtype)) << (recorded ? " recorded" : ""));
+        const Tensor x = vector({-inf, inf}, dtype).requires_grad_(), y = op.f(x), one = ones_like(y);
+        CHECK(y.to_vector() == op.value);
+        CHECK(jvp(y, x, one).to_vector() == op.slope);
+        CHECK(vjp(y, x, one, {.create_graph = recorded}).to_vector() == op.slope);
       }
 }
 

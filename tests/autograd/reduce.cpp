@@ -49,12 +49,12 @@ const Axes axes_of_rank_3[] = {{}, 0, 1, 2, {0, 1}, {1, 2}, {0, 2}, {-1, 0, 1}};
 
 TEST_CASE("reductions: both modes to second order, over any axes, also of strided tensors") {
   const Tensor x = normal({3, 2, 4});
-  for (const auto& [name, f] : smooth)
+  for (const Reduction& op : smooth)
     for (const Axes& axes : axes_of_rank_3)
       for (const bool keepdim : {false, true}) {
-        INFO(name << " over " << to_string(axes) << " keepdim " << keepdim);
-        const auto plain = [&, f = f](auto in) { return f(in[0], axes, keepdim); };
-        const auto strided = [&, f = f](auto in) { return f(permute(in[0], {2, 0, 1}), axes, keepdim); };
+        INFO(op.name << " over " << to_string(axes) << " keepdim " << keepdim);
+        const auto plain = [&](auto in) { return op.f(in[0], axes, keepdim); };
+        const auto strided = [&](auto in) { return op.f(permute(in[0], {2, 0, 1}), axes, keepdim); };
         CHECK_NOTHROW(check_grads(plain, {x}));
         CHECK_NOTHROW(check_grads(strided, {x}));
       }
@@ -64,10 +64,10 @@ TEST_CASE("reductions: both modes to second order, over any axes, also of stride
 TEST_CASE("reductions: a strided tensor gives what its copy gives") {
   const Tensor x = permute(normal({5, 4, 6, 3}), {2, 0, 3, 1}), copy = x.contiguous();
   REQUIRE(!x.is_contiguous());
-  for (const auto& [name, f] : smooth)
+  for (const Reduction& op : smooth)
     for (const Axes& axes : {Axes{}, Axes{0}, Axes{3}, Axes{1, 2}, Axes{0, 3}, Axes{0, 2}}) {
-      INFO(name << " over " << to_string(axes));
-      const Tensor a = f(x, axes, false), b = f(copy, axes, false);
+      INFO(op.name << " over " << to_string(axes));
+      const Tensor a = op.f(x, axes, false), b = op.f(copy, axes, false);
       CHECK(a.shape() == b.shape());
       CHECK(allclose(a, b, 1e-13, 1e-13));
     }
@@ -77,14 +77,14 @@ TEST_CASE("reductions: a strided tensor gives what its copy gives") {
 
 TEST_CASE("reductions: shapes") {
   const Tensor x = normal({3, 2, 4});
-  for (const auto& [name, f] : smooth) {
-    INFO(name);
-    CHECK(f(x, {}, false).shape() == Shape{});
-    CHECK(f(x, {}, true).shape() == Shape{1, 1, 1});
-    CHECK(f(x, 1, false).shape() == Shape{3, 4});
-    CHECK(f(x, {0, -1}, true).shape() == Shape{1, 2, 1});
-    CHECK(error_of([&, f = f] { f(x, 3, false); }) != "");
-    CHECK(error_of([&, f = f] { f(x, {1, -2}, false); }).find("twice") != std::string::npos);
+  for (const Reduction& op : smooth) {
+    INFO(op.name);
+    CHECK(op.f(x, {}, false).shape() == Shape{});
+    CHECK(op.f(x, {}, true).shape() == Shape{1, 1, 1});
+    CHECK(op.f(x, 1, false).shape() == Shape{3, 4});
+    CHECK(op.f(x, {0, -1}, true).shape() == Shape{1, 2, 1});
+    CHECK(error_of([&] { op.f(x, 3, false); }) != "");
+    CHECK(error_of([&] { op.f(x, {1, -2}, false); }).find("twice") != std::string::npos);
   }
 }
 
@@ -94,10 +94,10 @@ TEST_CASE("reductions: a NaN in gives a NaN out") {
       for (const int64_t at : {int64_t{0}, size / 2, size - 1}) {
         Tensor x = ones({size + 1}, {.dtype = dtype});
         x.slice(0, at, at + 1).fill_(quiet_nan);
-        for (const auto& [name, f] : smooth) {
-          INFO(name << " of " << size << " with a NaN at " << at);
-          CHECK(std::isnan(f(x, {}, false).item()));
-          CHECK(std::isnan(f(x.unsqueeze(1).expand({size + 1, 2}).contiguous(), 0, false)[1].item()));
+        for (const Reduction& op : smooth) {
+          INFO(op.name << " of " << size << " with a NaN at " << at);
+          CHECK(std::isnan(op.f(x, {}, false).item()));
+          CHECK(std::isnan(op.f(x.unsqueeze(1).expand({size + 1, 2}).contiguous(), 0, false)[1].item()));
         }
         CHECK(argmax(x).item<int64_t>() == at);
         CHECK(argmin(x).item<int64_t>() == at);

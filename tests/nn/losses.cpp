@@ -138,7 +138,7 @@ TEST_CASE("losses: the mean over no elements is an error that names the loss") {
                                        "huber_loss", +[](const Tensor& a) { return nn::huber_loss(a, a); }),
                                    std::pair(
                                        "bce_with_logits", +[](const Tensor& a) { return nn::bce_with_logits(a, a); })})
-    CHECK(error_of([&] { loss(none); }) == std::string(name) + ": the mean over no elements: (0, 3)");
+    CHECK(error_of([&, f = loss] { f(none); }) == std::string(name) + ": the mean over no elements: (0, 3)");
   CHECK(error_of([&] { nn::kl_div(none, none); }) == "kl_div: the mean over no elements: (0)");
   CHECK(error_of([&] { nn::nll_loss(none, zeros({0}, {.dtype = i64})); }) ==
         "nll_loss: the mean over no elements: (0, 1)");

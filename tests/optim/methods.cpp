@@ -13,7 +13,6 @@ using namespace fathom;
 namespace {
 
 using List = std::vector<double>;
-const TensorOptions exact{.dtype = f64};
 
 // Logistic regression by formula: a matrix and a vector to fit.
 struct Problem {

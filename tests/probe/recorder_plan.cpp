@@ -105,7 +105,7 @@ TEST_CASE("Recorder: details are the singular values, with bounds, and the produ
   CHECK(run.layers.frames[1].rows[0].second[probe::record::condition] == probe::record::missing);
   REQUIRE(run.ending.has_value());
   REQUIRE(run.ending->costs.count("Jacobians"));
-  for (const auto& [what, seconds] : run.ending->costs) CHECK_MESSAGE(seconds >= 0, what);
+  for (const auto& cost : run.ending->costs) CHECK_MESSAGE(cost.second >= 0, cost.first);
 }
 
 TEST_CASE("Recorder: with details sigma_max and its bound are the spectrum's, where they are closer") {

@@ -178,7 +178,7 @@ TEST_CASE("report: a torn last line is skipped, a torn line within is an error")
   const Folder folder;
   const std::string torn = R"({"type":"step","run":"a","st)", step = R"({"type":"step","run":"a","step":0,"loss":1})"
                                                                      "\n";
-  CHECK(report_of(folder, run + step + torn)["runs"][0]["steps"] == json({0}));
+  CHECK(report_of(folder, run + step + torn)["runs"][0]["steps"] == json::array({0}));
   CHECK(message_of(folder, run + torn + "\n" + step)
             .ends_with("record.jsonl:2: not a JSON object, so not a line of a record"));
 }
@@ -212,7 +212,7 @@ TEST_CASE("report: clips, alarms, spectra, products, parameters, sharpness, expo
 )");
   const json& a = page["runs"][0];
   CHECK(a["clips"] == 1);
-  CHECK(a["clipped"] == json({0}));
+  CHECK(a["clipped"] == json::array({0}));
   CHECK(a["alarms"][0] ==
         json({{"step", 1}, {"kind", "loss_spike"}, {"site", "x"}, {"message", "m"}, {"action", "stop"}}));
   CHECK(a["spectra"].size() == 1);

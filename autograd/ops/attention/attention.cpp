@@ -128,6 +128,8 @@ struct ByOps {
     return value(in);
   }
 };
+template <class F, class G>
+ByOps(F, G) -> ByOps<F, G>;  // clang up to 16 does not guess it
 
 struct Value {
   Tensor y, log_sums;
