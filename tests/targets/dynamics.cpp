@@ -182,9 +182,10 @@ TEST_CASE("50: discrete tanh networks become chaotic at g = 1") {
 }
 
 TEST_CASE("51: continuous tanh networks") {
-  // Finite networks lie below the limit by about 12 / n: means of 0.083 at n = 400, 0.097 at 800, 0.103 at 1600.
+  // Finite networks lie below the limit by about 12 / n: means of 0.083 at n = 400, 0.097 at 800, 0.103 at 1600. One
+  // trajectory lies about it, with a deviation of 0.008 at 800, and which it is rounding decides.
   manual_seed(1);
-  const int64_t n = 800;
+  const int64_t n = 1600;
   const double dt = 0.2;
   const Tensor j = randn({n, n}) * (2 / std::sqrt(double(n)));
   const auto flow = [&](const Tensor& x) { return linear(tanh(x), j) - x; };
