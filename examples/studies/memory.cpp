@@ -3,8 +3,8 @@
 // Mikolov & Bengio, "On the difficulty of training recurrent neural networks", 2013, equation 5), and lambda is what
 // its log grows by a step in the limit (Vogt et al., "On Lyapunov exponents for RNNs", 2022; Engelken, "Gradient
 // flossing", 2023). The first is measured on the way back from a random gradient at the end; the second on the way
-// forward, on another sequence. A spectral radius of the weights above 1 is necessary for exploding, not sufficient:
-// tanh takes from it.
+// forward, on another sequence. A spectral radius above 1, with which a linear net explodes, is not enough: tanh takes
+// from it.
 //
 // Both are means over finite time: "within" is three standard errors, and 1 nat over the steps between, for how the
 // gradient lies at either end.

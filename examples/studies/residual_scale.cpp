@@ -1,12 +1,11 @@
-// Claim: with depth the gradients of a residual net explode unless its branches are scaled down, to about 1 / sqrt(L):
-// the skip alone is not enough (Zhang et al., "Stabilize deep ResNet with a sharp scaling factor tau", 2019; Hanin &
-// Rolnick, "How to start training", 2018; Hayou et al., "Stable ResNet", 2021). Where f is random and keeps norms in
-// the mean, x + s f(x) makes 1 + s^2 of a gradient's squared norm, so L blocks make (1 + s^2)^(L / 2) of the norm. Here
-// f(x) = W relu(x) with normal weights of variance 2 / n.
-//   ReZero begins with s = 0.
+// Claim: the skip alone does not keep a residual net's gradients from exploding with depth; its branches must be scaled
+// down too (Hanin & Rolnick, "How to start training", 2018), to about 1 / sqrt(L) (Zhang et al., "Stabilize deep ResNet
+// with a sharp scaling factor tau", 2019; Hayou et al., "Stable ResNet", 2021). Where f is random and keeps norms in
+// the mean, x + s f(x) makes 1 + s^2 of a gradient's squared norm, so L blocks make (1 + s^2)^(L / 2) of its norm. Here
+// f(x) = W relu(x) with normal weights of variance 2 / n; ReZero begins with s = 0.
 //   Pre-norm: after l blocks x has variance 1 + l, by which the norm divides: s^2 = 1 / (1 + l), and sqrt(L + 1) in
 //   all. Post-norm: the norm divides by the sqrt(2) that the sum makes. (So it is with relu, which does to the squares
-//   of signals and gradients the same; tanh takes more from signals, so that gradients grow.)
+//   of signals and of gradients the same; tanh takes more from signals, so that gradients grow.)
 //
 // The theory is of infinite width. At width n the log of a gain varies, about, by a variance v that is the sum of
 // (4 s^2 + 5 s^4) / (1 + s^2)^2 / 4n over the blocks, and its mean is v lower. "within" is v and three deviations.
