@@ -101,9 +101,9 @@ int run(const Options& o) {
   std::printf(
       "\nLoss: mean squared error; always to answer 1 has 1/6 = 0.1667. Last: mean of the last 100 steps. Gain over\n"
       "time: a gradient's norm at the first state over that at the last; growth of it, by one gradient, at most.\n\n"
-      "Seen: %s: without it the loss is %.4g at worst and %.4f in the end, clipped at %.2g it is %.4g and %.4f.\n",
-      decides ? "clipping keeps the net from the cliff" : "NOT that clipping decides", none.worst, none.last, safe,
-      clipped.worst, clipped.last);
+      "Seen: %s: unclipped the loss is %.4g at worst and %.4f in the end, clipped at %.2g it is %.4g and %.4f.\n",
+      decides ? "clipping decides" : "NOT that clipping decides", none.worst, none.last, safe, clipped.worst,
+      clipped.last);
   return 0;
 }
 
