@@ -133,9 +133,9 @@ Tensor arange_whole(int64_t begin, int64_t end, int64_t step, TensorOptions opti
   const uint64_t size = step > 0 ? uint64_t(step) : -uint64_t(step);
   const uint64_t n = (step > 0 ? begin < end : begin > end) ? (way - 1) / size + 1 : 0;
   if (n > uint64_t(1e15)) throw Error("arange: " + std::to_string(n) + " numbers are too many");
-  return finished(
-      each_number("arange", {int64_t(n)}, options.dtype.value_or(i64), [&](int64_t i) { return begin + i * step; }),
-      options);
+  return finished(each_number("arange", {int64_t(n)}, options.dtype.value_or(i64),
+                              [&](int64_t i) { return int64_t(uint64_t(begin) + uint64_t(i) * uint64_t(step)); }),
+                  options);
 }
 Tensor arange(int64_t end, TensorOptions options) { return arange_whole(0, end, 1, options); }
 Tensor linspace(double first, double last, int64_t n, TensorOptions options) {

@@ -296,7 +296,8 @@ TEST_CASE("Recorder: a gradient that is no number is in the record, though the i
   Recorder recorder(net, {.every = 1, .out = folder, .sites = "*", .samples = 2});
   recorder.backward(mean(square(net(inputs(6)))) * NAN);
   recorder.flush();
-  for (const auto& [row, values] : folder.run().layers.frames.at(0).rows) {
+  const auto run = folder.run();
+  for (const auto& [row, values] : run.layers.frames.at(0).rows) {
     CHECK(std::isnan(values[probe::record::gain]));
     CHECK(std::isnan(values[probe::record::grad_in]));
   }
