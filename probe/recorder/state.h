@@ -56,7 +56,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
     Ref<Node> input;
     uint64_t begun = Node::last_number;  // the newest node before it
   };
-  struct Input {  // of a call that has ended
+  struct Input {  // of a call that has ended, where backward() brings a gradient to it
     Ref<Node> x;
     std::shared_ptr<SiteMeasure> row;
     uint64_t begun, ended;  // what was recorded in between belongs to the call
