@@ -196,10 +196,9 @@ void Module::load_state(const State& state) {
     else if (!is_first && from.to_vector() != known->second.tensor.to_vector())
       differ(each.name + " is " + known->second.name + " here, another in the state");
   }
-  for (const NamedTensor& each : named(*this, false, true))
-    if (!found.contains(&each.tensor.shape())) differ(each.name + " is missing");
-  for (const NamedTensor& each : named(*this, true, true))
-    if (!found.contains(&each.tensor.shape())) differ(each.name + " is missing");
+  for (const bool of_buffers : {false, true})
+    for (const NamedTensor& each : named(*this, of_buffers, true))
+      if (!found.contains(&each.tensor.shape())) differ(each.name + " is missing");
   for (const NamedTensor& each : state)
     if (left.contains(each.name)) differ(each.name + " is not known here");
   if (!differences.empty()) throw Error("load_state: " + differences);

@@ -60,7 +60,6 @@ Recorder::~Recorder() {
   state_->file.release_name();
   state_->calls.clear();  // of a step without backward(): their nodes' hooks own the state
   state_->links.clear();
-  state_->inputs.clear();
   remove_member<nn::Observer>(nn::observer, *state_);
   remove_member<optim::StepObserver>(optim::observer, *state_);
 }

@@ -91,13 +91,13 @@ void Recorder::State::find_shared_inputs() {
   shares_input.clear();
   if (inputs.empty()) return;
   const Stopwatch watch(measuring);
-  std::unordered_multimap<const Node*, const Input*> of_node;
-  for (const Input& each : inputs) of_node.emplace(each.x.get(), &each);
+  std::unordered_multimap<uint64_t, const Input*> of_node;
+  for (const Input& each : inputs) of_node.emplace(each.node, &each);
   for (const Node* node = Node::newest; node; node = node->older)
     for (size_t i = 0; i < node->inputs.size(); ++i) {
       const Node* const x = node->input(i);
       if (!x || !x->watch) continue;  // a site's input has a hook
-      for (auto [at, end] = of_node.equal_range(x); at != end; ++at)
+      for (auto [at, end] = of_node.equal_range(x->number); at != end; ++at)
         if (const Input& input = *at->second; node->number <= input.begun || node->number > input.ended)
           shares_input.insert(input.row.get());
     }
@@ -125,7 +125,7 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
 
   auto row = std::make_shared<SiteMeasure>();
   describe_output(*row, site, module, y);
-  if (x && is_passed(*x)) inputs.push_back({x, row, begun->begun, Node::last_number});
+  if (x && is_passed(*x)) inputs.push_back({x->number, row, begun->begun, Node::last_number});
   if (x && x->number == last_node && x.get() != node && !last_hook->next) {
     last_hook->next = row;
   } else if (x && is_passed(*x) && x.get() != node) {

@@ -57,7 +57,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
     uint64_t begun = Node::last_number;  // the newest node before it
   };
   struct Input {  // of a call that has ended, where backward() brings a gradient to it
-    Ref<Node> x;
+    uint64_t node;
     std::shared_ptr<SiteMeasure> row;
     uint64_t begun, ended;  // what was recorded in between belongs to the call
   };
