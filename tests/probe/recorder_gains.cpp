@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "fathom/autograd/grad.h"
+#include "fathom/autograd/node.h"
 #include "fathom/autograd/ops.h"
 #include "fathom/probe/recorder.h"
 #include "tests/probe/recorder_support.h"
@@ -101,4 +102,14 @@ TEST_CASE("Recorder: where others read a site's input too, its gain is its own p
     CHECK(run.layers.frames[1].rows[i].second[gain] == missing);
     CHECK(run.layers.frames[1].rows[i].second[grad_in] != missing);
   }
+}
+
+TEST_CASE("Recorder: a call without backward() leaves no tape behind") {
+  const Folder folder;
+  nn::Sequential net = tanh_layers(3);
+  const Recorder recorder(net, {.every = 1, .out = folder, .sites = "*"});
+  const Tensor x = inputs(2);
+  const int64_t before = Node::live;
+  net(x);
+  CHECK(Node::live == before);
 }
