@@ -29,16 +29,16 @@ void each_block(int64_t rows, int64_t columns, F f) {
 // The largest of n numbers; a NaN may be passed over.
 template <class T>
 T largest(const T* x, int64_t n) {
-  constexpr int64_t w = 64 / sizeof(T);
+  constexpr int64_t w = kernel::vector_size<T>;
   T m = -std::numeric_limits<T>::infinity();
   int64_t i = 0;
   if (n >= w) {
-    kernel::Lane<T> lane = kernel::load(x);
+    kernel::Vector<T> all = kernel::load(x);
     for (i = w; i + w <= n; i += w) {
-      const kernel::Lane<T> next = kernel::load(x + i);
-      lane = next > lane ? next : lane;
+      const kernel::Vector<T> next = kernel::load(x + i);
+      all = next > all ? next : all;
     }
-    for (int64_t j = 0; j < w; ++j) m = std::max(m, lane[j]);
+    for (int64_t j = 0; j < w; ++j) m = std::max(m, all[j]);
   }
   for (; i < n; ++i) m = x[i] > m ? x[i] : m;
   return m;

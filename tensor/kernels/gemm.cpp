@@ -42,20 +42,20 @@ void fill_rows(int64_t m, int64_t n, T* c, int64_t c_stride, const T* row) {
 // out (4) = a (4, k) x (k)
 template <class T>
 void four_dots(const T* a, int64_t stride, const T* x, int64_t k, T* out) {
-  constexpr int64_t w = 64 / sizeof(T);
-  Lane<T> s0{}, s1{}, s2{}, s3{};
+  constexpr int64_t w = vector_size<T>;
+  Vector<T> s0{}, s1{}, s2{}, s3{};
   int64_t p = 0;
   for (; p + w <= k; p += w) {
-    const Lane<T> v = load(x + p);
+    const Vector<T> v = load(x + p);
     s0 += load(a + p) * v;
     s1 += load(a + stride + p) * v;
     s2 += load(a + 2 * stride + p) * v;
     s3 += load(a + 3 * stride + p) * v;
   }
-  out[0] = sum_lanes<T>(s0);
-  out[1] = sum_lanes<T>(s1);
-  out[2] = sum_lanes<T>(s2);
-  out[3] = sum_lanes<T>(s3);
+  out[0] = sum_of_vector<T>(s0);
+  out[1] = sum_of_vector<T>(s1);
+  out[2] = sum_of_vector<T>(s2);
+  out[3] = sum_of_vector<T>(s3);
   for (; p < k; ++p)
     for (int r = 0; r < 4; ++r) out[r] += a[r * stride + p] * x[p];
 }
@@ -100,12 +100,13 @@ void matrix_vector(int64_t rows, int64_t k, Matrix<T> a, const T* x, int64_t x_s
   }
 }
 
-constexpr bool takes_tiles(int64_t m, int64_t n) { return tiles_pay && m > 1 && n > 1; }
+constexpr bool takes_tiles(int64_t m, int64_t n, double work) { return m > 1 && n > 1 && work <= most_in_tiles; }
 
 template <class T>
 void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride,
              const T* row) {
-  if (takes_tiles(m, n)) return tiled_product(m, n, k, a, b, c, accumulate, c_stride, row);
+  const double work = double(m) * double(n) * double(k);
+  if (takes_tiles(m, n, work)) return tiled_product(m, n, k, a, b, c, accumulate, c_stride, row);
   if (row) {
     fill_rows(m, n, c, c_stride, row);
     accumulate = true;
@@ -116,7 +117,7 @@ void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bo
                          accumulate);
   // x W^T: OpenBLAS's small kernels for it take up to twice the time of x W, transposing W first a tenth.
   const bool tall = m >= 16 && (n >= 16 || (n >= 8 && m >= 64));
-  if (b.transposed && !a.transposed && tall && double(m) * double(n) * double(k) <= small_product) {
+  if (b.transposed && !a.transposed && tall && work <= small_product) {
     Scratch<T> b_transposed(n * k);
     transpose(b.data, n, k, b_transposed.data(), b.stride);
     return product<T>(m, n, k, a, {b_transposed.data(), n}, c, accumulate, c_stride, nullptr);
@@ -149,7 +150,7 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
   const double work = double(m) * double(n) * double(k);
   if (work <= worth_sharing) return product(m, n, k, a, b, c, accumulate, c_stride, row);
 
-  const bool by_rows = 2 * m > n, tiles = takes_tiles(m, n);
+  const bool by_rows = 2 * m > n, tiles = takes_tiles(m, n, work);
   const int64_t longer = by_rows ? m : n;
   // Tiles may be cut anywhere: a run of blocks is one product of up to three, whose part of a stays in the second
   // cache.
@@ -174,47 +175,44 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
 namespace {
 
 // The first halves of each 16 bytes of a and b in turn, and the second ones.
+template <class V, int... I>
+std::pair<V, V> interleave(V a, V b, std::integer_sequence<int, I...>) {
+  constexpr int n = sizeof...(I), q = 16 * n / vector_bytes;  // numbers in a vector, and in 16 bytes
+  return {__builtin_shufflevector(a, b, (I / q * q + I % q / 2 + I % 2 * n)...),
+          __builtin_shufflevector(a, b, (I / q * q + I % q / 2 + I % 2 * n + q / 2)...)};
+}
 template <class V>
 std::pair<V, V> interleave(V a, V b) {
-  if constexpr (sizeof(a[0]) == 4)
-    return {__builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29),
-            __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)};
-  else
-    return {__builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14),
-            __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15)};
+  return interleave(a, b, std::make_integer_sequence<int, vector_bytes / int(sizeof(a[0]))>());
 }
 
-// 16 bytes from each place.
-inline Lane<double> four_quarters(const void* a, const void* b, const void* c, const void* d) {
-  using Quarter [[gnu::vector_size(16)]] = double;
-  Quarter q[4];
-  std::memcpy(&q[0], a, 16);
-  std::memcpy(&q[1], b, 16);
-  std::memcpy(&q[2], c, 16);
-  std::memcpy(&q[3], d, 16);
-  const auto low = __builtin_shufflevector(q[0], q[1], 0, 1, 2, 3),
-             high = __builtin_shufflevector(q[2], q[3], 0, 1, 2, 3);
-  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7);
+// A vector of 16 bytes from each place, `step` bytes apart.
+template <int bytes = vector_bytes>
+auto gather_quarters(const void* from, int64_t step) {
+  Quarter<double> q[bytes / 16];
+  for (int i = 0; i < bytes / 16; ++i) std::memcpy(&q[i], static_cast<const char*>(from) + i * step, 16);
+  const auto join = [](auto a, auto b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3); };
+  if constexpr (bytes == 16) return q[0];
+  else if constexpr (bytes == 32) return join(q[0], q[1]);
+  else return __builtin_shufflevector(join(q[0], q[1]), join(q[2], q[3]), 0, 1, 2, 3, 4, 5, 6, 7);
 }
 
-// A block of 16 columns of 4 floats, or 8 of 2 doubles: each 16 bytes of a vector hold a square, transposed in place.
+// A block of as many rows as a vector has numbers and 16 bytes of columns: each 16 bytes of a vector hold a square,
+// transposed in place.
 template <class T>
 void transpose_block(const T* x, int64_t stride, T* out, int64_t out_stride) {
   constexpr int q = 16 / int(sizeof(T));
-  Lane<T> v[q];
-  for (int r = 0; r < q; ++r) {
-    const T* from = x + r * stride;
-    v[r] = Lane<T>(four_quarters(from, from + q * stride, from + 2 * q * stride, from + 3 * q * stride));
-  }
+  Vector<T> v[q];
+  for (int r = 0; r < q; ++r) v[r] = Vector<T>(gather_quarters(x + r * stride, q * stride * int64_t(sizeof(T))));
   if constexpr (q == 2) {
     std::tie(v[0], v[1]) = interleave(v[0], v[1]);
   } else {
     const auto [a, b] = interleave(v[0], v[1]);
     const auto [c, d] = interleave(v[2], v[3]);
-    using Wide = Lane<double>;
+    using Wide = Vector<double>;
     const auto [e, f] = interleave(Wide(a), Wide(c));
     const auto [g, h] = interleave(Wide(b), Wide(d));
-    v[0] = Lane<T>(e), v[1] = Lane<T>(f), v[2] = Lane<T>(g), v[3] = Lane<T>(h);
+    v[0] = Vector<T>(e), v[1] = Vector<T>(f), v[2] = Vector<T>(g), v[3] = Vector<T>(h);
   }
   for (int c = 0; c < q; ++c) std::memcpy(out + c * out_stride, &v[c], sizeof(v[c]));
 }
@@ -225,7 +223,7 @@ template <class T>
 void transpose(const T* x, int64_t rows, int64_t columns, T* out, int64_t stride, int64_t out_stride) {
   if (stride < 0) stride = columns;
   if (out_stride < 0) out_stride = rows;
-  constexpr int64_t down = 64 / sizeof(T), across = 16 / sizeof(T);
+  constexpr int64_t down = vector_size<T>, across = 16 / sizeof(T);
   const int64_t full_rows = rows / down * down, full_columns = columns / across * across;
   for (int64_t i = 0; i < full_rows; i += down)
     for (int64_t j = 0; j < full_columns; j += across)

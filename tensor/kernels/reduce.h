@@ -3,75 +3,18 @@
 #pragma once
 #include <algorithm>  // min, fill
 #include <cmath>
-#include <cstdint>
-#include <cstring>
 #include <limits>
+
+#include "fathom/tensor/kernels/vector.h"
 
 namespace fathom::kernel {
 
-template <class T>
-using Lane [[gnu::vector_size(64)]] = T;
-template <class T>
-Lane<T> load(const T* x) {
-  Lane<T> lane;
-  std::memcpy(&lane, x, sizeof(lane));
-  return lane;
-}
-
-template <class T>
-using Quarter [[gnu::vector_size(16)]] = T;
-template <class T>
-Quarter<T> sum_quarters(Lane<T> lane) {
-  using Half [[gnu::vector_size(32)]] = T;
-  Half halves[2];
-  std::memcpy(halves, &lane, sizeof(lane));
-  halves[0] += halves[1];
-  Quarter<T> quarters[2];
-  std::memcpy(quarters, halves, sizeof(quarters));
-  return quarters[0] + quarters[1];
-}
-template <class T>
-T sum_lanes(Lane<T> lane) {
-  const Quarter<T> q = sum_quarters<T>(lane);
-  if constexpr (sizeof(T) == 4) return (q[0] + q[2]) + (q[1] + q[3]);
-  else return q[0] + q[1];
-}
-// Four at once.
-template <class T>
-void sum_lanes(const Lane<T> (&lanes)[4], T (&sums)[4]) {
-  Quarter<T> q[4];
-  for (int r = 0; r < 4; ++r) q[r] = sum_quarters<T>(lanes[r]);
-  if constexpr (sizeof(T) == 4) {
-    const auto in_pairs = [](Quarter<T> a, Quarter<T> b) {
-      return __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
-    };
-    const Quarter<T> a = in_pairs(q[0], q[1]), b = in_pairs(q[2], q[3]);
-    const Quarter<T> all = __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
-    std::memcpy(sums, &all, sizeof(all));
-  } else {
-    for (int r = 0; r < 4; ++r) sums[r] = q[r][0] + q[r][1];
-  }
-}
-
-// As many numbers, converted.
-template <class To, class T>
-Lane<To> load_as(const T* x) {
-  if constexpr (sizeof(To) == sizeof(T)) {
-    return load(x);
-  } else {
-    using Narrow [[gnu::vector_size(64 / sizeof(To) * sizeof(T))]] = T;
-    Narrow numbers;
-    std::memcpy(&numbers, x, sizeof(numbers));
-    return __builtin_convertvector(numbers, Lane<To>);
-  }
-}
-
-// The sums of f(x[i], y[i]) by position, over the whole lanes of n.
+// The sums of f(x[i], y[i]) by position, over the whole vectors of n.
 template <class Sum, class T, class F>
-Lane<Sum> sum_into_lanes(const T* x, const T* y, int64_t n, F f) {
-  constexpr int64_t w = 64 / sizeof(Sum);
+Vector<Sum> sum_into_vector(const T* x, const T* y, int64_t n, F f) {
+  constexpr int64_t w = vector_size<Sum>;
   const auto term = [&](int64_t at) { return f(load_as<Sum>(x + at), load_as<Sum>(y + at)); };
-  Lane<Sum> s0{}, s1{}, s2{}, s3{};
+  Vector<Sum> s0{}, s1{}, s2{}, s3{};
   int64_t i = 0;
   for (; i + 4 * w <= n; i += 4 * w) {
     s0 += term(i);
@@ -86,8 +29,8 @@ Lane<Sum> sum_into_lanes(const T* x, const T* y, int64_t n, F f) {
 // The sum of f(x[i], y[i]) over i < n, added in Sum.
 template <class Sum, class T, class F>
 Sum sum_block(const T* x, const T* y, int64_t n, F f) {
-  constexpr int64_t w = 64 / sizeof(Sum);
-  Sum total = sum_lanes<Sum>(sum_into_lanes<Sum>(x, y, n, f));
+  constexpr int64_t w = vector_size<Sum>;
+  Sum total = sum_of_vector<Sum>(sum_into_vector<Sum>(x, y, n, f));
   for (int64_t i = n / w * w; i < n; ++i) total += f(Sum(x[i]), Sum(y[i]));
   return total;
 }
@@ -117,17 +60,16 @@ double sum_of(const T* x, const T* y, int64_t n, F f) {
 // sums (rows) = sum_of each row of x and y (rows, n) with f(row): the same numbers, but short rows go four at a time.
 template <class T, class F>
 void sums_of_rows(const T* x, const T* y, int64_t rows, int64_t n, F f, double* sums) {
-  constexpr int64_t w = 64 / sizeof(T);
+  constexpr int64_t w = vector_size<T>;
   int64_t i = 0;
   if (n % w == 0 && n <= sum_block_size)
     for (; i + 4 <= rows; i += 4) {
-      Lane<T> lanes[4];
-      for (int64_t r = 0; r < 4; ++r) lanes[r] = sum_into_lanes<T>(x + (i + r) * n, y + (i + r) * n, n, f(i + r));
-      T four[4];
-      sum_lanes<T>(lanes, four);
+      Vector<T> four[4];
+      for (int64_t r = 0; r < 4; ++r) four[r] = sum_into_vector<T>(x + (i + r) * n, y + (i + r) * n, n, f(i + r));
+      T s[4];
+      sums_of_vectors<T>(four, s);
       for (int64_t r = 0; r < 4; ++r)
-        sums[i + r] =
-            is_usual(four[r]) ? double(four[r]) : sum_block<double>(x + (i + r) * n, y + (i + r) * n, n, f(i + r));
+        sums[i + r] = is_usual(s[r]) ? double(s[r]) : sum_block<double>(x + (i + r) * n, y + (i + r) * n, n, f(i + r));
     }
   for (; i < rows; ++i) sums[i] = sum_of(x + i * n, y + i * n, n, f(i));
 }

@@ -3,32 +3,34 @@
 #pragma once
 #include <algorithm>  // min, fill_n
 #include <array>
+#include <limits>
 #include <utility>  // index_sequence
 
 #include "fathom/tensor/kernels/gemm.h"
 #include "fathom/tensor/kernels/scratch.h"
+#include "fathom/tensor/kernels/vector.h"
 
 namespace fathom::kernel {
 
-// A tile is `tile_rows` rows of two vectors each: with one row of b they fill the registers.
-#ifdef __AVX512F__
-inline constexpr int vector_bytes = 64, tile_rows = 12;
-inline constexpr bool tiles_pay = true;  // at every size up to 2,048, also against OpenBLAS's best kernels
+// A tile is `tile_rows` rows of two vectors each: with one row of b they fill the registers. Tiles are taken for up to
+// `most_in_tiles` multiplications: above, what OpenBLAS's packing costs is won back.
+#if defined(__AVX512F__)
+inline constexpr int tile_rows = 12;
+inline constexpr double most_in_tiles = std::numeric_limits<double>::infinity();  // measured up to 2,048 cubed
+#elif defined(__AVX2__) && defined(__FMA__)
+inline constexpr int tile_rows = 6;
+inline constexpr double most_in_tiles = 2e7;
 #else
-inline constexpr int vector_bytes = 16, tile_rows = 4;
-inline constexpr bool tiles_pay = false;
+inline constexpr int tile_rows = 4;
+inline constexpr double most_in_tiles = 0;
 #endif
 
-template <class T>
-using Vector [[gnu::vector_size(vector_bytes)]] = T;
-template <class T>  // the same, anywhere in memory; clang takes `aligned` from no alias template
+template <class T>  // a vector anywhere in memory; clang takes `aligned` from no alias template
 struct Anywhere {
   using Vector [[gnu::vector_size(vector_bytes), gnu::aligned(alignof(T)), gnu::may_alias]] = T;
 };
 template <class T>
 using Loose = typename Anywhere<T>::Vector;
-template <class T>
-inline constexpr int vector_size = vector_bytes / int(sizeof(T));
 
 // c (Rows, Vectors) = start + a (Rows, k) b (k, Vectors). a's rows lie `down` apart, its columns `across`; start, which
 // may be c, is one row for all with a stride of 0, and zero where it is null.
@@ -95,7 +97,7 @@ void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T*
   }
   constexpr int64_t panel = 2 * vector_size<T>, depth = 256;  // a panel of b of this depth stays in the first cache
   const auto parts = [](int64_t size, int64_t most) { return (size + most - 1) / most; };
-  const int64_t k_step = parts(k, parts(k, depth)), m_step = parts(m, parts(m, tile_rows));
+  const int64_t k_step = parts(k, parts(k, depth)), tiles_down = parts(m, tile_rows);
   const int64_t down = a.transposed ? 1 : a.stride, across = a.transposed ? a.stride : 1;
   Scratch<T> packed(b.transposed || n % panel ? k_step * panel : 0);
 
@@ -116,8 +118,8 @@ void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T*
         from_stride = panel;
       }
       const auto& run = columns <= vector_size<T> ? tiles<T, 1> : tiles<T, 2>;
-      for (int64_t i = 0; i < m; i += m_step) {
-        const int64_t rows = std::min(m_step, m - i);
+      for (int64_t t = 0; t < tiles_down; ++t) {  // as equal as can be: few rows leave the processor waiting
+        const int64_t i = m * t / tiles_down, rows = m * (t + 1) / tiles_down - i;
         const T* left = a.data + i * down + p * across;
         T* out = c + i * c_stride + j;
         const T* start = accumulate || p > 0 ? out : row ? row + j : nullptr;
