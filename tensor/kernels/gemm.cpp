@@ -4,15 +4,13 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <string>
-#include <tuple>    // tie
-#include <utility>  // pair
 
 #include "fathom/tensor/error.h"
 #include "fathom/tensor/kernels/reduce.h"
 #include "fathom/tensor/kernels/scratch.h"
 #include "fathom/tensor/kernels/tiles.h"
+#include "fathom/tensor/kernels/transpose.h"
 #include "fathom/tensor/parallel.h"
 
 namespace fathom::kernel {
@@ -172,69 +170,7 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
   });
 }
 
-namespace {
-
-// The first halves of each 16 bytes of a and b in turn, and the second ones.
-template <class V, int... I>
-std::pair<V, V> interleave(V a, V b, std::integer_sequence<int, I...>) {
-  constexpr int n = sizeof...(I), q = 16 * n / vector_bytes;  // numbers in a vector, and in 16 bytes
-  return {__builtin_shufflevector(a, b, (I / q * q + I % q / 2 + I % 2 * n)...),
-          __builtin_shufflevector(a, b, (I / q * q + I % q / 2 + I % 2 * n + q / 2)...)};
-}
-template <class V>
-std::pair<V, V> interleave(V a, V b) {
-  return interleave(a, b, std::make_integer_sequence<int, vector_bytes / int(sizeof(a[0]))>());
-}
-
-// A vector of 16 bytes from each place, `step` bytes apart.
-template <int bytes = vector_bytes>
-auto gather_quarters(const void* from, int64_t step) {
-  Quarter<double> q[bytes / 16];
-  for (int i = 0; i < bytes / 16; ++i) std::memcpy(&q[i], static_cast<const char*>(from) + i * step, 16);
-  const auto join = [](auto a, auto b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3); };
-  if constexpr (bytes == 16) return q[0];
-  else if constexpr (bytes == 32) return join(q[0], q[1]);
-  else return __builtin_shufflevector(join(q[0], q[1]), join(q[2], q[3]), 0, 1, 2, 3, 4, 5, 6, 7);
-}
-
-// A block of as many rows as a vector has numbers and 16 bytes of columns: each 16 bytes of a vector hold a square,
-// transposed in place.
-template <class T>
-void transpose_block(const T* x, int64_t stride, T* out, int64_t out_stride) {
-  constexpr int q = 16 / int(sizeof(T));
-  Vector<T> v[q];
-  for (int r = 0; r < q; ++r) v[r] = Vector<T>(gather_quarters(x + r * stride, q * stride * int64_t(sizeof(T))));
-  if constexpr (q == 2) {
-    std::tie(v[0], v[1]) = interleave(v[0], v[1]);
-  } else {
-    const auto [a, b] = interleave(v[0], v[1]);
-    const auto [c, d] = interleave(v[2], v[3]);
-    using Wide = Vector<double>;
-    const auto [e, f] = interleave(Wide(a), Wide(c));
-    const auto [g, h] = interleave(Wide(b), Wide(d));
-    v[0] = Vector<T>(e), v[1] = Vector<T>(f), v[2] = Vector<T>(g), v[3] = Vector<T>(h);
-  }
-  for (int c = 0; c < q; ++c) std::memcpy(out + c * out_stride, &v[c], sizeof(v[c]));
-}
-
-}  // namespace
-
-template <class T>
-void transpose(const T* x, int64_t rows, int64_t columns, T* out, int64_t stride, int64_t out_stride) {
-  if (stride < 0) stride = columns;
-  if (out_stride < 0) out_stride = rows;
-  constexpr int64_t down = vector_size<T>, across = 16 / sizeof(T);
-  const int64_t full_rows = rows / down * down, full_columns = columns / across * across;
-  for (int64_t i = 0; i < full_rows; i += down)
-    for (int64_t j = 0; j < full_columns; j += across)
-      transpose_block(x + i * stride + j, stride, out + j * out_stride + i, out_stride);
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = i < full_rows ? full_columns : 0; j < columns; ++j) out[j * out_stride + i] = x[i * stride + j];
-}
-
 template void gemm(int64_t, int64_t, int64_t, Matrix<float>, Matrix<float>, float*, bool, int64_t, const float*);
 template void gemm(int64_t, int64_t, int64_t, Matrix<double>, Matrix<double>, double*, bool, int64_t, const double*);
-template void transpose(const float*, int64_t, int64_t, float*, int64_t, int64_t);
-template void transpose(const double*, int64_t, int64_t, double*, int64_t, int64_t);
 
 }  // namespace fathom::kernel

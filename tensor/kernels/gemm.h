@@ -19,9 +19,4 @@ template <class T>
 void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate = false,
           int64_t c_stride = -1, const T* row = nullptr);
 
-// out (columns, rows) = x (rows, columns) transposed; x's rows lie `stride` elements apart, columns by default, and
-// out's `out_stride`, rows by default.
-template <class T>
-void transpose(const T* x, int64_t rows, int64_t columns, T* out, int64_t stride = -1, int64_t out_stride = -1);
-
 }  // namespace fathom::kernel

@@ -8,6 +8,7 @@
 
 #include "fathom/tensor/kernels/gemm.h"
 #include "fathom/tensor/kernels/scratch.h"
+#include "fathom/tensor/kernels/transpose.h"
 #include "fathom/tensor/kernels/vector.h"
 
 namespace fathom::kernel {
@@ -98,6 +99,8 @@ void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T*
   constexpr int64_t panel = 2 * vector_size<T>, depth = 256;  // a panel of b of this depth stays in the first cache
   const auto parts = [](int64_t size, int64_t most) { return (size + most - 1) / most; };
   const int64_t k_step = parts(k, parts(k, depth)), tiles_down = parts(m, tile_rows);
+  // Of about equal height: the processor waits where there are few rows.
+  const int64_t short_tile = m / tiles_down, longer_tiles = m % tiles_down;
   const int64_t down = a.transposed ? 1 : a.stride, across = a.transposed ? a.stride : 1;
   Scratch<T> packed(b.transposed || n % panel ? k_step * panel : 0);
 
@@ -118,8 +121,8 @@ void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T*
         from_stride = panel;
       }
       const auto& run = columns <= vector_size<T> ? tiles<T, 1> : tiles<T, 2>;
-      for (int64_t t = 0; t < tiles_down; ++t) {  // as equal as can be: few rows leave the processor waiting
-        const int64_t i = m * t / tiles_down, rows = m * (t + 1) / tiles_down - i;
+      for (int64_t t = 0, i = 0, rows; t < tiles_down; ++t, i += rows) {
+        rows = t < longer_tiles ? short_tile + 1 : short_tile;
         const T* left = a.data + i * down + p * across;
         T* out = c + i * c_stride + j;
         const T* start = accumulate || p > 0 ? out : row ? row + j : nullptr;

@@ -6,6 +6,7 @@
 
 #include "fathom/tensor/kernels/gemm.h"
 #include "fathom/tensor/kernels/reduce.h"
+#include "fathom/tensor/kernels/transpose.h"
 #include "fathom/tensor/parallel.h"
 #include "fathom/tensor/pool.h"
 #include "tests/support.h"
@@ -174,7 +175,7 @@ TEST_CASE("gemm: the steady state asks the system for no memory") {
 
 TEST_CASE_TEMPLATE("transpose: every element, whatever the sizes", T, float, double) {
   for (int64_t rows : {0, 1, 7, 8, 9, 16, 31, 40})
-    for (int64_t columns : {0, 1, 3, 4, 5, 8, 15, 24, 33})
+    for (int64_t columns : {0, 1, 3, 4, 5, 8, 15, 24, 33, 47})
       for (int64_t stride : {columns, columns + 3}) {
         const auto x = numbers<T>(rows * stride, 4);
         std::vector<T> out(size_t(rows * columns));

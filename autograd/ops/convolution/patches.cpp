@@ -8,6 +8,7 @@
 #include "fathom/tensor/kernels/gemm.h"
 #include "fathom/tensor/kernels/reduce.h"
 #include "fathom/tensor/kernels/scratch.h"
+#include "fathom/tensor/kernels/transpose.h"
 
 namespace fathom::convolution {
 namespace {

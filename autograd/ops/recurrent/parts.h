@@ -7,6 +7,7 @@
 #include "fathom/autograd/ops/recurrent.h"
 #include "fathom/autograd/ops/rows.h"
 #include "fathom/tensor/kernels/gemm.h"
+#include "fathom/tensor/kernels/transpose.h"
 
 namespace fathom::recurrent {
 
