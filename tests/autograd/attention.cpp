@@ -9,23 +9,15 @@
 #include "fathom/autograd/ops.h"
 #include "fathom/autograd/recording.h"
 #include "fathom/tensor/parallel.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 using namespace fathom;
 
 namespace {
 
-using List = std::span<const Tensor>;
-
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
-Tensor normal(const Shape& shape, uint64_t seed, Dtype dtype = f64) {
-  Rng rng(seed);
-  return randn(shape, {.dtype = dtype}, rng);
-}
-bool close(const Tensor& a, const Tensor& b, double tolerance = 1e-11) {
-  return a.shape() == b.shape() && allclose(a, b, tolerance, tolerance);
-}
 Tensor attend(List x, AttentionOptions options = {}) {
   return scaled_dot_product_attention(x[0], x[1], x[2], std::move(options));
 }

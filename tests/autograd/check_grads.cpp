@@ -1,22 +1,10 @@
 #include "fathom/autograd/check_grads.h"
 
 #include "fathom/autograd/families.h"
-#include "fathom/tensor/random.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 using namespace fathom;
-
-namespace {
-
-Tensor normal(const Shape& shape, uint64_t seed = 1) {
-  const Tensor x(shape, f64);
-  Rng rng(seed);
-  fill_normal(x, 0, 1, rng);
-  return x;
-}
-using List = std::span<const Tensor>;
-
-}  // namespace
 
 TEST_CASE("check_grads: right derivatives pass, to third order") {
   check_grads([](List x) { return tanh(x[0]) * x[1] + x[1]; }, {normal({3, 4}), normal({4}, 2)}, {.order = 3});

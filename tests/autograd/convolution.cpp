@@ -8,18 +8,12 @@
 #include "fathom/autograd/grad.h"
 #include "fathom/autograd/ops.h"
 #include "fathom/tensor/parallel.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 using namespace fathom;
 
 namespace {
-
-using List = std::span<const Tensor>;
-
-Tensor normal(const Shape& shape, uint64_t seed, Dtype dtype = f64) {
-  Rng rng(seed);
-  return randn(shape, {.dtype = dtype}, rng);
-}
 
 // The definition.
 Tensor by_loop(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dForm& form, const Shape& y_shape) {

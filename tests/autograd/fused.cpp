@@ -9,6 +9,7 @@
 #include "fathom/autograd/ops.h"
 #include "fathom/autograd/recording.h"
 #include "fathom/tensor/parallel.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 using namespace fathom;
@@ -17,14 +18,6 @@ namespace {
 
 constexpr double infinite = std::numeric_limits<double>::infinity(),
                  quiet_nan = std::numeric_limits<double>::quiet_NaN();
-
-Tensor normal(const Shape& shape, uint64_t seed, Dtype dtype = f64) {
-  Rng rng(seed);
-  return randn(shape, {.dtype = dtype}, rng);
-}
-bool close(const Tensor& a, const Tensor& b, double tolerance = 1e-12) {
-  return a.shape() == b.shape() && allclose(a, b, tolerance, tolerance);
-}
 
 Tensor softmax_by_ops(const Tensor& x) {
   const Tensor e = exp(x - amax(x, -1, true));

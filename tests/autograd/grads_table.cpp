@@ -9,13 +9,12 @@
 #include "fathom/autograd/ops/compare.h"
 #include "fathom/autograd/ops/pointwise.h"
 #include "fathom/autograd/ops/views.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 using namespace fathom;
 
 namespace {
-
-using List = std::span<const Tensor>;
 
 struct Row {
   const char* name;

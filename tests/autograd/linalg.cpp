@@ -9,21 +9,13 @@
 #include "fathom/autograd/grad.h"
 #include "fathom/autograd/ops.h"
 #include "fathom/autograd/recording.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 using namespace fathom;
 
 namespace {
 
-using List = std::span<const Tensor>;
-
-Tensor normal(const Shape& shape, uint64_t seed, Dtype dtype = f64) {
-  Rng rng(seed);
-  return randn(shape, {.dtype = dtype}, rng);
-}
-bool close(const Tensor& a, const Tensor& b, double tolerance = 1e-11) {
-  return a.shape() == b.shape() && allclose(a, b, tolerance, tolerance);
-}
 // The powers of x over the factorials, up to the 60th.
 Tensor series(const Tensor& x) {
   Tensor term = eye(x.size(-1), {.dtype = f64}), out = term;

@@ -5,16 +5,12 @@
 #include "fathom/autograd/ops.h"
 #include "fathom/autograd/recording.h"
 #include "fathom/tensor/parallel.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 using namespace fathom;
 
 namespace {
-
-Tensor normal(const Shape& shape, uint64_t seed, Dtype dtype = f64) {
-  Rng rng(seed);
-  return randn(shape, {.dtype = dtype}, rng);
-}
 
 // The product of (m, k) and (k, n) by the definition.
 Tensor by_definition(const Tensor& a, const Tensor& b) {
@@ -28,10 +24,6 @@ Tensor by_definition(const Tensor& a, const Tensor& b) {
       out.data<double>()[i * n + j] = s;
     }
   return out;
-}
-
-bool close(const Tensor& a, const Tensor& b, double tolerance = 1e-12) {
-  return a.shape() == b.shape() && allclose(a, b, tolerance, tolerance);
 }
 
 }  // namespace

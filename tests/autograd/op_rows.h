@@ -2,27 +2,22 @@
 // What the tests of ops on a matrix share: small tensors, and the checks that hold of every op.
 
 #include <limits>
-#include <span>
 
 #include "fathom/autograd/check_grads.h"
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/grad.h"
 #include "fathom/autograd/ops.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 namespace op_rows {
 
 using namespace fathom;
 
-using List = std::span<const Tensor>;
 using Numbers = std::vector<double>;
 using Whole = std::vector<int64_t>;
 constexpr double inf = std::numeric_limits<double>::infinity(), quiet_nan = std::numeric_limits<double>::quiet_NaN();
 
-inline Tensor normal(const Shape& shape, uint64_t seed = 1) {
-  Rng rng(seed);
-  return randn(shape, {.dtype = f64}, rng);
-}
 inline Tensor doubles(const Numbers& x) { return from_data(x, {int64_t(x.size())}); }
 inline Tensor whole(const Shape& shape, const Whole& x) { return from_data(x, shape); }
 inline Tensor counted(const Shape& shape) {  // 0, 1, 2, ...

@@ -2,18 +2,12 @@
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/grad.h"
 #include "fathom/autograd/ops.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 using namespace fathom;
 
 namespace {
-
-using List = std::span<const Tensor>;
-
-Tensor normal(const Shape& shape, uint64_t seed) {
-  Rng rng(seed);
-  return randn(shape, {.dtype = f64}, rng);
-}
 
 // Values and both first-order rules of two formulas of the same inputs agree.
 template <class F, class G>

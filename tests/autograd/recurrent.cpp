@@ -9,28 +9,21 @@
 #include "fathom/autograd/ops.h"
 #include "fathom/autograd/recording.h"
 #include "fathom/tensor/parallel.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 using namespace fathom;
 
 namespace {
 
-using List = std::span<const Tensor>;
-
-Tensor normal(const Shape& shape, uint64_t seed, Dtype dtype = f64) {
-  Rng rng(seed);
-  return randn(shape, {.dtype = dtype}, rng) * 0.7;
-}
-bool close(const Tensor& a, const Tensor& b, double tolerance = 1e-11) {
-  return a.shape() == b.shape() && allclose(a, b, tolerance, tolerance);
-}
+Tensor small(const Shape& shape, uint64_t seed, Dtype dtype = f64) { return normal(shape, seed, dtype) * 0.7; }
 
 // x, h0, the weights, c0; the ops as functions of them, outputs and last c in one tensor.
 std::vector<Tensor> inputs(int64_t gates, int64_t steps, int64_t batch, int64_t in, int64_t hidden, Dtype dtype = f64) {
-  return {normal({steps, batch, in}, 1, dtype),   normal({batch, hidden}, 2, dtype),
-          normal({gates * hidden, in}, 3, dtype), normal({gates * hidden, hidden}, 4, dtype),
-          normal({gates * hidden}, 5, dtype),     normal({gates * hidden}, 6, dtype),
-          normal({batch, hidden}, 7, dtype)};
+  return {small({steps, batch, in}, 1, dtype),   small({batch, hidden}, 2, dtype),
+          small({gates * hidden, in}, 3, dtype), small({gates * hidden, hidden}, 4, dtype),
+          small({gates * hidden}, 5, dtype),     small({gates * hidden}, 6, dtype),
+          small({batch, hidden}, 7, dtype)};
 }
 RecurrentWeights weights(List in) { return {in[2], in[3], in[4], in[5]}; }
 
@@ -98,9 +91,9 @@ TEST_CASE("recurrent sequences: kernels against ops step by step, value, vjp and
         const auto in = leaves(inputs(each.gates, 4, batch, 2, 5));
         const Tensor a = each.fused(in, reverse), b = by_ops(each, in, reverse);
         CHECK(close(a, b));
-        const Tensor u = normal(a.shape(), 20);
+        const Tensor u = small(a.shape(), 20);
         std::vector<Tensor> vs;
-        for (size_t i = 0; i < in.size(); ++i) vs.push_back(normal(in[i].shape(), 30 + i));
+        for (size_t i = 0; i < in.size(); ++i) vs.push_back(small(in[i].shape(), 30 + i));
         const auto ga = vjp(a, List(in), u, {.allow_unused = true}), gb = vjp(b, List(in), u, {.allow_unused = true});
         const size_t count = each.gates == 4 ? 7 : 6;
         for (size_t i = 0; i < count; ++i) CHECK(close(ga[i], gb[i]));
@@ -156,7 +149,7 @@ TEST_CASE("recurrent cells: the rules of a step within the sequence") {
   for (int64_t t = 0; t < 3; ++t) state = lstm_cell(in[0][t], state, weights(in));
   CHECK(close(state.h, last.h));
   CHECK(close(state.c, last.c));
-  const Tensor u = normal({2, 3}, 9), loss = sum(u * state.h * state.c), whole = sum(u * last.h * last.c);
+  const Tensor u = small({2, 3}, 9), loss = sum(u * state.h * state.c), whole = sum(u * last.h * last.c);
   for (const Tensor& w : in) CHECK(close(grad(loss, w), grad(whole, w)));
 
   for (const Case& each : cases) {

@@ -7,6 +7,7 @@
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/grad.h"
 #include "fathom/autograd/ops.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 using namespace fathom;
@@ -17,10 +18,6 @@ using Numbers = std::vector<double>;
 using Whole = std::vector<int64_t>;
 constexpr double inf = std::numeric_limits<double>::infinity(), quiet_nan = std::numeric_limits<double>::quiet_NaN();
 
-Tensor normal(const Shape& shape, uint64_t seed = 1) {
-  Rng rng(seed);
-  return randn(shape, {.dtype = f64}, rng);
-}
 Tensor doubles(const Numbers& x) { return from_data(x, {int64_t(x.size())}); }
 
 // Every reduction of a floating tensor under one signature.

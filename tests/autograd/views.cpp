@@ -7,19 +7,15 @@
 #include "fathom/autograd/grad.h"
 #include "fathom/autograd/node.h"
 #include "fathom/autograd/ops.h"
+#include "tests/autograd/tensors.h"
 #include "tests/support.h"
 
 using namespace fathom;
 
 namespace {
 
-using List = std::span<const Tensor>;
 using Numbers = std::vector<double>;
 
-Tensor normal(const Shape& shape, uint64_t seed = 1) {
-  Rng rng(seed);
-  return randn(shape, {.dtype = f64}, rng);
-}
 Tensor counted(const Shape& shape) {  // 0, 1, 2, ...
   return arange(shape.numel()).to(f64).reshape(shape);
 }

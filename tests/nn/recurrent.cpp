@@ -5,23 +5,12 @@
 #include "fathom/nn/recurrent.h"
 #include "tests/nn/modules.h"
 #include "tests/nn/recurrent_values.h"
+#include "tests/nn/waves.h"
 
 using namespace fathom;
 
 namespace {
 
-// Element i is scale sin(0.7 i + phase).
-Tensor waves(const Shape& shape, double phase, double scale = 1) {
-  Tensor x(shape, f64);
-  for (int64_t i = 0; i < x.numel(); ++i) x.data<double>()[i] = scale * std::sin(0.7 * double(i) + phase);
-  return x;
-}
-Tensor leaf(Tensor x) { return x.requires_grad_(); }
-void set_waves(nn::Module& m) {
-  const NoGrad off;
-  double phase = 1;
-  for (Tensor w : m.parameters()) w.copy_(waves(w.shape(), phase++, 0.5));
-}
 void check_close(const Tensor& x, const std::vector<double>& expected) {
   const auto got = x.to_vector();
   REQUIRE(got.size() == expected.size());
