@@ -1,7 +1,7 @@
 // The lines of a record, by their type:
 //   run: a run begins. schema, version, time (UTC), dtype, plan, sites, parameters, machine, the user's own facts.
-//   step: of each step. loss, grad_norm, and clip, the part of the gradients that was left where the optimiser or
-//     clip_grad_norm clipped them.
+//   step: of each step. loss, grad_norm, and clip, the part of the gradients' norm that was left where the
+//     optimiser or one of the functions clip_grad_... clipped them.
 //   layers: of a step that was due. "sites", from the input on, and "product" over them. A site with attention in it
 //     has a list "attention": of each head the numbers of AttentionStatistics.
 //   parameters: of a step. "rows", the norms of weight, gradient and update.

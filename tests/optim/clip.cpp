@@ -3,6 +3,7 @@
 
 #include "fathom/autograd/hooks.h"
 #include "fathom/autograd/ops.h"
+#include "fathom/optim/observer.h"
 #include "fathom/optim/optim.h"
 #include "tests/optim/weights.h"
 #include "tests/support.h"
@@ -62,6 +63,36 @@ TEST_CASE("clip_grad_value: each element by itself") {
   CHECK(error_of([&] {
           optim::clip_grad_value(std::vector{w}, -1);
         }).find("clip_grad_value: the value must be positive") == 0);
+}
+
+TEST_CASE("clip_grad: who watches is told what is left of the norm, and nothing where nothing was clipped") {
+  struct Observer final : optim::StepObserver {
+    List told;
+    bool wants_norms() override { return false; }
+    void stepped(std::span<const optim::StepNorms>) override {}
+    void clipped(double left) override { told.push_back(left); }
+  } seen;
+  optim::observer = &seen;
+  const std::vector<Tensor> parameters{weights(f64), weights(f64)};
+  const auto told = [&](auto clip) {
+    parameters[0].set_grad(from_data(List{3, 4, 0}, {3}));
+    parameters[1].set_grad(from_data(List{0, 0, 12}, {3}));
+    seen.told.clear();
+    clip();
+    return seen.told;
+  };
+  const auto close_to = [](const List& found, double left) {
+    return found.size() == 1 && std::abs(found[0] - left) < 1e-6;
+  };
+  CHECK(close_to(told([&] { optim::clip_grad_norm(parameters, 6.5); }), 0.5));
+  CHECK(close_to(told([&] { optim::clip_grad_norm_each(parameters, 5); }), std::sqrt(50.0) / 13));
+  CHECK(close_to(told([&] { optim::clip_grad_value(parameters, 4); }), std::sqrt(41.0) / 13));
+  CHECK(told([&] { optim::clip_grad_adaptive(parameters, 1e-9); }).size() == 1);
+  CHECK(told([&] { optim::clip_grad_norm(parameters, 14); }).empty());
+  CHECK(told([&] { optim::clip_grad_norm_each(parameters, 14); }).empty());
+  CHECK(told([&] { optim::clip_grad_value(parameters, 14); }).empty());
+  CHECK(told([&] { optim::clip_grad_adaptive(parameters, 1e9); }).empty());
+  optim::observer = nullptr;
 }
 
 TEST_CASE("step: a norm that is not finite is an error that names the parameter, or a skipped step") {
