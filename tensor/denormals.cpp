@@ -8,14 +8,28 @@
 
 namespace fathom {
 
+namespace {
 #if defined(__x86_64__)
-constexpr unsigned flush_bits = 0x8040;  // flush to zero, denormals are zero
-void flush_denormals(bool on) { _mm_setcsr(on ? _mm_getcsr() | flush_bits : _mm_getcsr() & ~flush_bits); }
-bool flushes_denormals() { return (_mm_getcsr() & flush_bits) == flush_bits; }
+constexpr uint64_t flush_bits = 0x8040;  // of MXCSR: flush to zero, denormals are zero
+uint64_t control() { return _mm_getcsr(); }
+void set_control(uint64_t bits) { _mm_setcsr(unsigned(bits)); }
+#elif defined(__aarch64__)
+constexpr uint64_t flush_bits = 1 << 24;  // of FPCR: both
+uint64_t control() {
+  uint64_t bits;
+  asm volatile("mrs %0, fpcr" : "=r"(bits));
+  return bits;
+}
+void set_control(uint64_t bits) { asm volatile("msr fpcr, %0" ::"r"(bits)); }
 #else
-void flush_denormals(bool) {}
-bool flushes_denormals() { return false; }
+constexpr uint64_t flush_bits = 0;
+uint64_t control() { return 0; }
+void set_control(uint64_t) {}
 #endif
+}  // namespace
+
+void flush_denormals(bool on) { set_control(on ? control() | flush_bits : control() & ~flush_bits); }
+bool flushes_denormals() { return flush_bits && (control() & flush_bits) == flush_bits; }
 
 KeepDenormals::KeepDenormals() {
   pool::give(pool::take(1), 1);  // the thread's first tensor would switch the flushing on
