@@ -19,7 +19,7 @@ namespace {
 struct Summary {
   int64_t steps = 0;
   std::optional<double> loss, accuracy, ms, measuring;
-  std::optional<double> log10_gain, sigma;  // over the layers at the last measurement: the sum, the geometric mean
+  std::optional<double> log10_gain, sigma;  // at the last measurement: from end to end, the layers' geometric mean
 };
 
 // The last frame with the Jacobians of layers in it; null: none.
@@ -49,15 +49,15 @@ Summary summary_of(const Run& run) {
   }
   const Frame* frame = last_measurement(run);
   if (!frame) return s;
-  double gain = 0, sigma = 0, layers = 0;
+  double sigma = 0, layers = 0;
   for (auto row = frame->rows.rbegin(); row != frame->rows.rend(); ++row) {
     const Values& values = row->second;
+    if (values[Quantity::gradient_left] != missing) s.log10_gain = values[Quantity::gradient_left];
     if (values[Quantity::sigma_max] == missing) continue;
-    if (values[Quantity::gain] != missing) gain = times(gain, values[Quantity::gain]);
     sigma += values[Quantity::sigma_max];
     ++layers;
   }
-  s.log10_gain = gain, s.sigma = std::pow(10, sigma / layers);
+  s.sigma = std::pow(10, sigma / layers);
   return s;
 }
 
@@ -138,7 +138,7 @@ void compare(const Record& a, const Record& b) {
 void show(const Record& record, size_t worst) {
   print_head();
   for (const Run& run : record.runs) {
-    print_row(run.name + (run.ending ? "" : " (cut)"), summary_of(run));
+    print_row(run.name + (run.ending ? "" : " (open)"), summary_of(run));
     print_worst(run, worst);
     print_alarms(run, 10);
   }

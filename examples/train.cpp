@@ -44,6 +44,7 @@ int main(int argc, char** argv) try {
     }
     std::cout << "epoch " << epoch << ": " << 100 * accuracy(net, data.test) << " % of the test images right\n";
   }
+  recorder.finish({.accuracy = accuracy(net, data.test)});
   recorder.report("run/report.html");
   std::cout << "run/report.html shows the Jacobians of its layers\n";
 } catch (const Error& error) {

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "fathom/probe/left.h"
 #include "fathom/tensor/error.h"
 
 namespace fathom::probe::record {
@@ -180,6 +181,7 @@ class Reader {
       if (!logs.empty()) spectra.layers.emplace_back(frame.rows[i].first, std::move(logs));
     }
     if (!spectra.layers.empty()) run.spectra.push_back(std::move(spectra));
+    find_left(object["sites"], frame);
 
     const auto found = object.find("product");
     if (found == object.end() || !found->is_object()) return;
@@ -187,6 +189,17 @@ class Reader {
     for (const auto& [quantity, name] : {std::pair(product, "log10_norm"), std::pair(product_bound, "log10_bound")})
       if (const std::vector<double> list = numbers(*found, name); list.size() == frame.rows.size())
         for (size_t i = 0; i < list.size(); ++i) frame.rows[i].second[quantity] = list[i];
+  }
+
+  static void find_left(const json& sites, Frame& frame) {
+    std::vector<double> behind;
+    for (const json& site : sites) behind.push_back(std::log10(number(site, "grad_out").value_or(NAN)));
+    for (size_t i = 0; i < frame.rows.size(); ++i) {
+      Values& logs = frame.rows[i].second;
+      const double before =
+          logs[grad_in] == missing && logs[gain] != missing ? log10_before(logs[gain], behind[i]) : logs[grad_in];
+      if (before != missing) logs[gradient_left] = log10_left(before, behind.back());
+    }
   }
 
   void sharpness(const json& object) {

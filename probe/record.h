@@ -22,6 +22,7 @@ enum Quantity {
   condition,
   effective_rank,
   gain,
+  gradient_left,  // before the layer, of what there is behind the last one
   product,
   product_bound,
   grad_in,
@@ -37,22 +38,15 @@ enum Quantity {
   update_ratio,  // of a parameter, with its weight_norm
 };
 inline constexpr std::array quantity_names = {
-    "sigma_max",      "sigma_median",   "sigma_min",   "residual",    "upper",         "frobenius",
-    "condition",      "effective_rank", "gain",        "product",     "product_bound", "grad_in",
-    "weight_norm",    "activation_rms", "kurtosis",    "dead",        "saturated",     "attention_entropy",
-    "logit_variance", "grad_norm",      "update_norm", "update_ratio"};
+    "sigma_max",         "sigma_median",   "sigma_min",      "residual",      "upper",       "frobenius",
+    "condition",         "effective_rank", "gain",           "gradient_left", "product",     "product_bound",
+    "grad_in",           "weight_norm",    "activation_rms", "kurtosis",      "dead",        "saturated",
+    "attention_entropy", "logit_variance", "grad_norm",      "update_norm",   "update_ratio"};
 inline constexpr size_t quantities = quantity_names.size();
 
 // log10 of each quantity: -infinity is an exact zero, NaN stays NaN.
 using Values = std::array<double, quantities>;
 inline constexpr double missing = std::numeric_limits<double>::lowest();
-
-// log10 of a product, one factor after the other: what was exactly zero stays so, whatever comes after it, as a layer's
-// gain is 0 / 0 once no gradient is left.
-inline double times(double log10_product, double log10_factor) {
-  constexpr double zero = -std::numeric_limits<double>::infinity();
-  return log10_product == zero ? zero : log10_product + log10_factor;
-}
 
 struct Point {
   int64_t step = 0;
@@ -116,7 +110,7 @@ struct Run {
   std::vector<Alarm> alarms;
   std::vector<Sharpness> sharpness;
   std::vector<Lyapunov> lyapunov;
-  std::optional<Ending> ending;  // empty when the run was cut
+  std::optional<Ending> ending;  // empty while the run goes on, or when it was stopped
 };
 
 struct Record {

@@ -6,6 +6,7 @@
 
 #include "fathom/nn/size.h"
 #include "fathom/probe/farthest.h"
+#include "fathom/probe/left.h"
 #include "fathom/probe/recorder/state.h"
 #include "fathom/probe/report.h"
 #include "fathom/probe/sites.h"
@@ -111,6 +112,15 @@ void Recorder::State::gather() {
   probed.clear();
 }
 
+double log10_gain(const std::vector<SiteMeasure>& sites) {
+  for (const SiteMeasure& m : sites) {
+    const double before =
+        std::isnan(m.grad_in) ? log10_before(std::log10(m.gain), std::log10(m.grad_out)) : std::log10(m.grad_in);
+    if (!std::isnan(before)) return log10_left(before, std::log10(sites.back().grad_out));
+  }
+  return not_known;
+}
+
 void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   State& s = *state_;
   if (!s.open) return fathom::backward(loss, options);
@@ -197,7 +207,8 @@ std::string Recorder::status(size_t layers) const {
   for (const SiteMeasure& m : has_jacobians(state_->last) ? state_->last : state_->last_jacobians)
     if (m.has_jacobian) measured.push_back(&m), logarithms.push_back(std::log10(m.sigma_max));
   const std::vector<size_t> worst = farthest_from_one(logarithms);
-  std::string line = "step " + std::to_string(state_->steps) + "  loss " + short_text(state_->loss);
+  if (!state_->steps) return "no step yet";
+  std::string line = "step " + std::to_string(state_->steps - 1) + "  loss " + short_text(state_->loss);
   for (size_t i = 0; i < std::min(layers, worst.size()); ++i) {
     line += i ? ", " : "  sigma_max ";
     const SiteMeasure& m = *measured[worst[i]];

@@ -90,6 +90,10 @@ struct SiteMeasure {
   std::vector<AttentionStatistics> attention;  // of each head within, over the whole batch; none where none is
 };
 
+// log10 of what all sites make of the gradient, from end to end: its norm before the first of them over that behind the
+// last; where that before the first is not known, before the second, and so on. NaN where none is.
+double log10_gain(const std::vector<SiteMeasure>& sites);
+
 // One parameter at one step, as the optimiser changed it.
 struct ParameterMeasure {
   std::string name;

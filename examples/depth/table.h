@@ -26,14 +26,13 @@ struct Row {
 inline void summarise(const std::vector<fathom::probe::SiteMeasure>& blocks, Row& row) {
   row.least = std::numeric_limits<double>::infinity();
   double log10_sum = 0;
-  for (auto at = blocks.rbegin(); at != blocks.rend(); ++at) {
-    const auto& block = *at;
-    if (!std::isinf(row.log10_gain)) row.log10_gain += std::log10(block.gain);  // once no gradient is left, none is
+  for (const auto& block : blocks) {
     log10_sum += std::log10(block.sigma_max);
     row.least = std::fmin(row.least, block.sigma_max);
     row.most = std::fmax(row.most, block.sigma_max);
   }
   row.log10_sigma = log10_sum / double(blocks.size());
+  row.log10_gain = fathom::probe::log10_gain(blocks);
 }
 
 inline void print_table(const std::vector<Row>& rows) {

@@ -53,14 +53,12 @@ void Recorder::State::check_sites() {
     for (auto m = last.rbegin(); m != last.rend(); ++m)
       if (!std::isfinite(m->grad_out)) return raise("nonfinite", named(*m), "the gradient of its output is not finite");
   }
-  double gain = 0;  // log10
-  for (const SiteMeasure& m : last) gain += std::isnan(m.gain) ? 0 : std::log10(m.gain);
+  const double gain = log10_gain(last);
   const auto tell = [&](const char* kind, double threshold) {
     raise(kind, last.front().site,
           "through " + std::to_string(last.size()) + " layers the gradient changes by 10^" + short_text(gain) +
-              ", the threshold is " + short_text(threshold));
+              ", the threshold is 10^" + short_text(std::log10(threshold)));
   };
-  if (last.empty()) return;
   if (watch.exploding > 0 && gain > std::log10(watch.exploding)) tell("exploding", watch.exploding);
   if (watch.vanishing > 0 && gain < std::log10(watch.vanishing)) tell("vanishing", watch.vanishing);
 }

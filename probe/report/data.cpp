@@ -159,25 +159,24 @@ json summary(const Run& run) {
   }
   out["loss"] = number(loss);
   out["steps"] = run.ending ? run.ending->steps : run.points.empty() ? 0 : run.points.back().step + 1;
-  out["cut"] = !run.ending;
+  out["open"] = !run.ending;
   const std::vector<Frame>& frames = run.layers.frames;
   if (frames.empty()) return out;
   const auto last =
       std::find_if(frames.rbegin(), frames.rend(), [](const Frame& each) { return has(each, sigma_max); });
   const Frame& frame = last == frames.rend() ? frames.back() : *last;
-  double through = 0, sum = 0, lo = INFINITY, hi = -INFINITY;
-  size_t gains = 0, sigmas = 0;
+  double sum = 0, lo = INFINITY, hi = -INFINITY;
+  size_t sigmas = 0;
   bool broken = false;
   for (auto row = frame.rows.rbegin(); row != frame.rows.rend(); ++row) {
     const Values& values = row->second;
-    if (values[gain] != missing) through = times(through, values[gain]), ++gains;
+    if (values[gradient_left] != missing) out["gain"] = number(values[gradient_left]);  // at the end, the first one's
     if (const double sigma = values[sigma_max]; values[sigma_max] != missing) {
       sum += sigma, ++sigmas;
       lo = std::min(lo, sigma), hi = std::max(hi, sigma);
       broken = broken || std::isnan(sigma);
     }
   }
-  if (gains) out["gain"] = number(through);  // log10
   if (sigmas) {
     out["sigma"] = {number(broken ? NAN : std::pow(10, lo)), number(std::pow(10, sum / static_cast<double>(sigmas))),
                     number(broken ? NAN : std::pow(10, hi))};

@@ -7,6 +7,7 @@ const MISSING = Math.fround(-1e30);  // among logarithms: nothing was recorded; 
 const QUANTITIES = {
   sigma_max: {label: "σmax", title: "σmax: the most a layer can stretch", centred: true},
   gain: {label: "gain", title: "gain: what the layer did to the gradient", centred: true},
+  gradient_left: {label: "gradient left", title: "what is left of the gradient before the layer, of what there is behind the last", centred: true},
   grad_in: {label: "gradient norm", title: "gradient norm at the layer's input"},
   frobenius: {label: "Frobenius", title: "Frobenius norm of the Jacobian"},
   condition: {label: "condition", title: "condition number: the largest singular value over the smallest"},
@@ -22,7 +23,7 @@ const QUANTITIES = {
   grad_norm: {label: "gradient norm", title: "norm of the parameter's gradient"},
   update_norm: {label: "update norm", title: "norm of the step's change"},
 };
-const OF_LAYERS = ["sigma_max", "gain", "grad_in", "frobenius", "condition", "effective_rank", "activation_rms", "kurtosis", "dead", "saturated", "attention_entropy", "logit_variance", "weight_norm"];
+const OF_LAYERS = ["sigma_max", "gain", "gradient_left", "grad_in", "frobenius", "condition", "effective_rank", "activation_rms", "kurtosis", "dead", "saturated", "attention_entropy", "logit_variance", "weight_norm"];
 const OF_PARAMETERS = ["update_ratio", "grad_norm", "weight_norm", "update_norm"];
 
 // 16-bit codes, base64, frame after frame of those that have the quantity: as logarithms to base ten.
@@ -66,14 +67,13 @@ for (const run of runs) {
   };
 }
 
-// Of the frames that have the gains of all layers that ran: the product, from the output on.
+// What is left of the gradient before the first layer that ran, at the frames where it is known.
 function throughOf(board) {
-  const rows = board.rows.map((_, row) => row), at = (quantity, frame, row) => logAt(board, quantity, frame, row) !== MISSING;
-  const gained = rows.filter((row) => board.frames.some((_, frame) => at("gain", frame, row)));
-  const frames = board.frames.map((_, frame) => frame)
-    .filter((frame) => gained.some((row) => at("gain", frame, row)) && gained.every((row) => at("gain", frame, row) || !at("activation_rms", frame, row)));
-  return {steps: frames.map((frame) => board.frames[frame]), values: frames.map((frame) =>
-    gained.map((row) => logAt(board, "gain", frame, row)).filter((log) => log !== MISSING).reduceRight(times, 0))};
+  const at = (quantity, frame, row) => logAt(board, quantity, frame, row) !== MISSING;
+  const known = board.rows.map((_, row) => row).filter((row) => board.frames.some((_, frame) => at("gradient_left", frame, row)));
+  const first = board.frames.map((_, frame) => known.find((row) => at("activation_rms", frame, row)));
+  const frames = board.frames.map((_, frame) => frame).filter((frame) => first[frame] !== undefined && at("gradient_left", frame, first[frame]));
+  return {steps: frames.map((frame) => board.frames[frame]), values: frames.map((frame) => logAt(board, "gradient_left", frame, first[frame]))};
 }
 // Of logarithms: what was exactly zero stays so, whatever comes after it.
 function times(sum, log) {

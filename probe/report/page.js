@@ -53,12 +53,12 @@ function makeSummary() {
     gainCell.append(Number.isFinite(gain) ? bar(gain) : el("span", {className: "bar"}));
     return el("tr", {className: isFamily && i && runs[i - 1].net !== run.net ? "group" : ""},
       cell(run.name), ...(isFamily ? [el("td", {className: "text"}, run.net), cell(String(run.depth))] : []),
-      cell(String(s.steps) + (s.cut ? " (cut)" : ""), s.cut), cell(num(s.loss), wrong(s.loss)), cell(percent(s.accuracy)), gainCell,
+      cell(String(s.steps) + (s.open ? " (open)" : "")), cell(num(s.loss), wrong(s.loss)), cell(percent(s.accuracy)), gainCell,
       ...[1, 0, 2].map((k) => cell(num(sigma[k]), wrong(sigma[k]))), ...(clips ? [cell(percent(run.clips / s.steps))] : []), cell(num(s.ms)), cell(percent(s.measuring)));
   });
   byId("summary").append(el("thead", {}, el("tr", {}, ...head.map((text) => el("th", {className: text === "net" ? "text" : ""}, text)))), el("tbody", {}, ...rows));
   byId("summary-note").textContent = "Gain and σmax over the layers at the last measured step; the mean is geometric." +
-    (runs.some((run) => run.summary.cut) ? " A run is “cut” when its record has no end: stopped, or still going." : "");
+    (runs.some((run) => run.summary.open) ? " A run is open while its record has no end: it goes on, or was stopped." : "");
   const shared = (key) => (new Set(runs.map((run) => String(run[key] ?? ""))).size === 1 ? runs[0][key] : null);
   const options = Object.entries(runs[0].options).filter(([key, value]) => runs.every((run) => run.options[key] === value));
   const facts = [`${runs.length} ${runs.length === 1 ? "run" : "runs"} from ${data.record}`, shared("fathom") && `Fathom ${shared("fathom")}`,

@@ -1,21 +1,21 @@
 // What is under the cursor: the layer's values, and what is left of the gradient layer by layer.
 
-// log10 of the products from the output to each layer: what came, what could at most by the layers' product, what could
-// by each layer alone. Index L is the output itself.
+// log10 from the output to each layer: what came, what could at most by the layers' product, what could by each layer
+// alone. Index L is the output itself.
 function products(board, frame) {
-  const sums = ["gain", "sigma_max"].map((quantity) => {
-    const sum = Array(board.rows.length + 1).fill(0);
-    for (let l = board.rows.length - 1; l >= 0; --l) {
-      const log = logAt(board, quantity, frame, l);
-      sum[l] = log === MISSING && sum[l + 1] !== -Infinity ? NaN : times(sum[l + 1], log);
-    }
-    return sum;
-  });
-  const [norm, bound] = ["product", "product_bound"].map((quantity) => {
-    const logs = board.rows.map((_, l) => logAt(board, quantity, frame, l)).map((log) => (log === MISSING ? NaN : log));
-    return logs.some((log) => !Number.isNaN(log)) ? [...logs, 0] : null;
-  });
-  return {observed: sums[0], bound: bound || sums[1], norm};  // each sigma_max alone may lie below the true one
+  const [observed, norm, bound] = ["gradient_left", "product", "product_bound"].map((quantity) =>
+    [...board.rows.map((_, l) => logAt(board, quantity, frame, l)).map((log) => (log === MISSING ? NaN : log)), 0]);
+  const known = (logs) => logs.slice(0, -1).some((log) => !Number.isNaN(log));
+  return {observed, bound: known(bound) ? bound : sigmas(board, frame), norm: known(norm) ? norm : null};
+}
+// The product of each layer's sigma_max alone, which may lie below the true one.
+function sigmas(board, frame) {
+  const sum = Array(board.rows.length + 1).fill(0);
+  for (let l = board.rows.length - 1; l >= 0; --l) {
+    const log = logAt(board, "sigma_max", frame, l);
+    sum[l] = log === MISSING && sum[l + 1] !== -Infinity ? NaN : times(sum[l + 1], log);
+  }
+  return sum;
 }
 
 function drawProfile() {
@@ -41,8 +41,8 @@ function drawProfile() {
   const words = ([log]) => (Number.isNaN(log) ? "no number" : Number.isFinite(log) ? "×" + power(log) : power(log));
   const complete = (quantity) => board.rows.every((_, l) => logAt(board, quantity, frame, l) !== MISSING);
   const loose = norm && bound[0] - norm[0];
-  byId("profile-note").textContent = (!complete("gain") && !complete("sigma_max") ? "Not all layers were measured at this step." :
-    `Through ${layers === 1 ? "the one layer" : `all ${layers} layers`}, from the output to the input: ${complete("gain") ? `${words(observed)} came, ` : ""}` +
+  byId("profile-note").textContent = (Number.isNaN(observed[0]) && !complete("sigma_max") ? "Not all layers were measured at this step." :
+    `Through ${layers === 1 ? "the one layer" : `all ${layers} layers`}, from the output to the input: ${Number.isNaN(observed[0]) ? "" : `${words(observed)} came, `}` +
     (norm ? `${words(norm)} is the most that could, the bound by layers is ${words(bound)}${Number.isFinite(loose) ? `: ${num(loose)} decades too loose` : ""}.` : `${words(bound)} could.`)) +
     (norm || run.no_chain ? "" : productSteps(board, frame)) + (run.no_chain ? ` The layers are no chain: ${run.no_chain}` : "");
 }

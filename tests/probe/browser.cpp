@@ -67,11 +67,11 @@ TEST_CASE("report page: what was measured at few steps is where the cursor begin
   const Folder folder;
   std::string record = R"({"type":"run","run":"a","schema":2}
 {"type":"step","run":"a","step":0,"loss":1.5}
-{"type":"layers","run":"a","step":0,"sites":[{"site":"x","sigma_max":2,"gain":0.5,"activation_rms":1,"condition":3,"spectrum":[2,1]},{"site":"y","sigma_max":2,"gain":0.5,"activation_rms":1,"condition":3,"spectrum":[2,1]}],"product":{"log10_norm":[0.5,0.3],"log10_bound":[0.9,0.4]}}
+{"type":"layers","run":"a","step":0,"sites":[{"site":"x","sigma_max":2,"gain":0.5,"grad_out":0.5,"activation_rms":1,"condition":3,"spectrum":[2,1]},{"site":"y","sigma_max":2,"gain":0.5,"grad_out":1,"activation_rms":1,"condition":3,"spectrum":[2,1]}],"product":{"log10_norm":[0.5,0.3],"log10_bound":[0.9,0.4]}}
 {"type":"step","run":"a","step":1,"loss":2e22}
-{"type":"layers","run":"a","step":1,"sites":[{"site":"x","activation_rms":1},{"site":"y","gain":0.5,"activation_rms":1}]}
+{"type":"layers","run":"a","step":1,"sites":[{"site":"x","activation_rms":1},{"site":"y","gain":0.5,"grad_out":1,"activation_rms":1}]}
 {"type":"alarm","run":"a","step":1,"kind":"nonfinite","site":"y","message":"its output is not finite","action":"warn"}
-{"type":"layers","run":"a","step":2,"sites":[{"site":"x","sigma_max":1,"gain":"NaN","activation_rms":1,"spectrum":["NaN"]},{"site":"y","sigma_max":1,"gain":0,"activation_rms":1,"spectrum":["NaN"]}]}
+{"type":"layers","run":"a","step":2,"sites":[{"site":"x","sigma_max":1,"gain":"NaN","grad_out":0,"activation_rms":1,"spectrum":["NaN"]},{"site":"y","sigma_max":1,"gain":0,"grad_out":1,"activation_rms":1,"spectrum":["NaN"]}]}
 {"type":"lyapunov","run":"a","step":2,"site":"x","exponents":[0.1],"convergence":{"steps":[1,20],"exponents":[[0.3],[0.1]]}}
 )";
   for (int step = 2; step < 60; ++step)
@@ -116,7 +116,7 @@ TEST_CASE("report page: what was measured at few steps is where the cursor begin
   note_has(0, "×0.25 came, ×3.16 is the most that could, the bound by layers is ×7.94: 0.4 decades");
   note_has(1, "Not all layers were measured at this step. The norm of the product was measured at step 0.");
   note_has(2, "0 came, ×1 could. The norm of the product was measured at step 0.");
-  CHECK(seen["values"] == json({"2 at step 0", "0.5 at step 0", "3 at step 0", "1"}));
+  CHECK(seen["values"] == json({"2 at step 0", "0.5 at step 0", "0.25 at step 0", "3 at step 0", "1"}));
   CHECK(seen["keys"] == 0);  // the condition is shown until it is measured again
   CHECK(seen["spectrum"].back() == "no value is finite and above zero");
   CHECK(seen["exponents"] == json({"1", "0.1", "0.3", "0.1"}));
@@ -156,5 +156,5 @@ TEST_CASE(
   CHECK(seen["value"] == "−1.5");
   CHECK(seen["curves"] == 1);  // no gradient norm was recorded
   CHECK(seen["table"] == "400000−2.5");
-  CHECK(seen["steps"] == "400001 (cut)");
+  CHECK(seen["steps"] == "400001 (open)");
 }

@@ -162,7 +162,7 @@ TEST_CASE("Recorder: the record is whole after every step, and the report reads 
     }
     CHECK(recorder.steps() == 3);
     const std::string status = recorder.status(1);
-    CHECK(status.starts_with("step 3  loss "));
+    CHECK(status.starts_with("step 2  loss "));
     const auto far = [](const auto& m) { return std::abs(std::log10(m.sigma_max)); };
     const auto& last = recorder.last();
     const auto worst = std::max_element(last.begin(), last.end(), [&](auto& a, auto& b) { return far(a) < far(b); });

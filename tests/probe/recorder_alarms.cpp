@@ -65,7 +65,7 @@ TEST_CASE("Recorder: alarms of the layers; one that stops is an Error after the 
       net, {.every = 1, .out = folder, .sites = "*", .alarms = {.vanishing = 1e-3, .action = probe::OnAlarm::stop}});
   const std::string message = error_of([&] { recorder.backward(mean(square(net(inputs(2))))); });
   CHECK(message.starts_with("Recorder: step 0: vanishing at 0: through 3 layers the gradient changes by 10^-"));
-  CHECK(message.ends_with("the threshold is 0.001"));
+  CHECK(message.ends_with("the threshold is 10^-3"));
   CHECK(recorder.steps() == 1);
   CHECK(folder.run().alarms.at(0).action == "stop");
   CHECK(folder.run().layers.frames.size() == 1);

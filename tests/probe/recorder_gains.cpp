@@ -24,6 +24,43 @@ TEST_CASE("Recorder: gains alone at the steps between") {
   }
 }
 
+// Layers with an op between them that is no site's.
+struct Squashed : nn::Module {
+  nn::Sequential layers = tanh_layers(3);
+  Tensor forward(Tensor x) override {
+    for (size_t l = 0; l < layers.size(); ++l) x = sigmoid(0.1 * layers[l](x));
+    return x;
+  }
+  void fields(nn::Fields& f) override { f("layers", layers); }
+};
+
+TEST_CASE("Recorder: from end to end counts what lies between the sites, live, in alarms and in the record") {
+  const Folder folder;
+  Squashed net;
+  Recorder recorder(net, {.every = 1, .out = folder, .sites = "layers.*", .alarms = {.vanishing = 1e-3}});
+  Tensor x = inputs(3).requires_grad_();
+  const Tensor y = net(x);
+  recorder.backward(sum(square(y)));
+  recorder.flush();
+
+  const auto& sites = recorder.last();
+  REQUIRE(sites.size() == 3);
+  const double expected = std::log10(sites[0].grad_in / sites[2].grad_out);
+  CHECK(sites[0].grad_in == doctest::Approx(norm(x.grad()).item()));
+  CHECK(expected < -3);
+  CHECK(log10_gain(sites) == expected);
+  double of_gains = 0;
+  for (const auto& m : sites) of_gains += std::log10(m.gain);
+  CHECK(of_gains > expected + 1);
+  REQUIRE(recorder.alarms().size() == 1);
+  CHECK(recorder.alarms()[0].kind == "vanishing");
+  const auto run = folder.run();
+  const auto left = [&](size_t l) { return run.layers.frames.at(0).rows.at(l).second[probe::record::gradient_left]; };
+  CHECK(left(0) == doctest::Approx(expected).epsilon(1e-6));
+  CHECK(left(1) == doctest::Approx(std::log10(sites[1].grad_in / sites[2].grad_out)).epsilon(1e-6));
+  CHECK(left(2) == doctest::Approx(std::log10(sites[2].gain)).epsilon(1e-6));
+}
+
 TEST_CASE("Recorder: a gradient that is no number is in the record, though the input is data") {
   const Folder folder;
   nn::Sequential net = tanh_layers(2);

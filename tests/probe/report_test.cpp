@@ -62,8 +62,9 @@ const std::string run = R"({"type":"run","run":"a","schema":1,"net":"plain","dep
                         "\n";
 
 std::string layers(int step, const std::string& first, const std::string& second) {
-  return R"({"type":"layers","run":"a","step":)" + std::to_string(step) + R"(,"sites":[{"site":"blocks.0","call":0,)" +
-         first + R"(},{"site":"blocks.1","call":0,)" + second + "}]}\n";
+  return R"({"type":"layers","run":"a","step":)" + std::to_string(step) +
+         R"(,"sites":[{"site":"blocks.0","call":0,"grad_out":1,)" + first +
+         R"(},{"site":"blocks.1","call":0,"grad_out":1,)" + second + "}]}\n";
 }
 
 int count(const std::string& text, const std::string& part) {
@@ -90,7 +91,7 @@ TEST_CASE("report: one page of a whole record, with its summary") {
   CHECK(summary["sigma"] == json({0.1, 1.0, 10.0}));
   CHECK(summary["ms"] == 200.0);
   CHECK(summary["measuring"] == 0.25);
-  CHECK(summary["cut"] == false);
+  CHECK(summary["open"] == false);
   CHECK(page["runs"][0]["layers"]["rows"] == json({"blocks.0", "blocks.1"}));
   CHECK(page["runs"][0]["layers"]["values"]["sigma_max"]["lo"] == -1.0);
   CHECK(page["runs"][0]["layers"]["values"]["sigma_max"]["codes"] == "AAD7/w==");  // 0 and 65531
@@ -137,7 +138,7 @@ TEST_CASE("report: what is no number stays visible") {
   CHECK(first["loss"][0] == "NaN");
   CHECK(first["grad_norm"][0] == "Infinity");
   CHECK(first["summary"]["loss"] == "NaN");
-  CHECK(first["summary"]["cut"] == true);
+  CHECK(first["summary"]["open"] == true);
   // little-endian codes 65533 (NaN), 65534 (infinite), 65532 (absent), 0
   CHECK(first["layers"]["values"]["sigma_max"]["codes"] == "/f/+//z/AAA=");
   const auto runs = probe::record::read(folder / "record.jsonl").runs;
@@ -328,7 +329,8 @@ TEST_CASE("report: what few steps have takes no room at the others") {
 
 TEST_CASE("report: once no gradient is left the gain is zero, though layers before have none") {
   const Folder folder;
-  const json page = report_of(folder, run + layers(0, R"("sigma_max":2,"gain":"NaN")", R"("sigma_max":2,"gain":0)"));
+  const json page =
+      report_of(folder, run + layers(0, R"("sigma_max":2,"gain":"NaN","grad_out":0)", R"("sigma_max":2,"gain":0)"));
   CHECK(page["runs"][0]["summary"]["gain"] == "-Infinity");
   const json broken = report_of(folder, run + layers(0, R"("sigma_max":2,"gain":"NaN")", R"("sigma_max":2,"gain":1)"));
   CHECK(broken["runs"][0]["summary"]["gain"] == "NaN");
