@@ -32,6 +32,6 @@ Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, co
 
 // x with what lies at the other end of the last two axes set before and after it: a torus. Throws Error when the
 // padding is larger than the axis.
-Tensor pad_circular(Tensor x, Size2d padding);
+Tensor pad_circular(const Tensor& x, Size2d padding);
 
 }  // namespace fathom

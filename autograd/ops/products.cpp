@@ -63,7 +63,7 @@ Tensor prod(const Tensor& x, const Axes& axes, bool keepdim) {
   }
   y = select(y, 1, 0);
   if (odd.defined()) y = y * odd;
-  return reshape(y, reduced_shape(shape, bits, keepdim));
+  return no_view_of(x, reshape(y, reduced_shape(shape, bits, keepdim)));
 }
 
 }  // namespace fathom

@@ -217,7 +217,7 @@ Tensor repeat(const Tensor& x, const Shape& times) {
     checked_bytes(shape, x.dtype());
     y = reshape(expand(reshape(y, {outer, 1, inner}), {outer, times[d], inner}), shape);
   }
-  return y;
+  return no_view_of(x, y);
 }
 
 }  // namespace fathom

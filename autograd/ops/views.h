@@ -20,4 +20,7 @@ std::vector<Tensor> unbind(const Tensor& x, int64_t d = 0);                     
 std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t d = 0);  // pieces of this size, the last perhaps less
 std::vector<Tensor> chunk(const Tensor& x, int64_t pieces, int64_t d = 0);  // at most so many pieces
 
+// y, or a recorded copy of it where it lies on x's storage: the result of an op that never returns a view.
+inline Tensor no_view_of(const Tensor& x, const Tensor& y) { return &x.storage() == &y.storage() ? y.clone() : y; }
+
 }  // namespace fathom

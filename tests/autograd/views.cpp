@@ -145,6 +145,21 @@ TEST_CASE("slice: as Python's, with steps and negative ends") {
   CHECK(slice(slice(x, 0, 1, 7, 2), 0, 1, 3).to_vector() == Numbers{3, 5});
 }
 
+TEST_CASE("repeat, prod and pad_circular never return a view, also where they have nothing to do") {
+  const Tensor x = ones({1, 3}, {.dtype = f64, .requires_grad = true}), one = ones({1}, {.dtype = f64});
+  const Tensor h = x * 1.0;
+  for (Tensor y :
+       {repeat(h, {1, 1}), repeat(h, {1, 1, 1}), prod(h, 0), prod(h, 0, true), prod(sum(h)), pad_circular(h, {0, 0})}) {
+    y *= y + 1.0;
+    CHECK(h.to_vector() == Numbers{1, 1, 1});
+  }
+  CHECK(grad(sum(repeat(h, {1, 1}) * 3), x).to_vector() == Numbers{3, 3, 3});
+  Tensor repeated = repeat(one, {3});  // not one number in three places
+  repeated.copy_(counted({3}));
+  CHECK(repeated.to_vector() == Numbers{0, 1, 2});
+  CHECK(one.item() == 1);
+}
+
 TEST_CASE("views share their storage; reshape copies only where strides cannot say it") {
   const Tensor x = normal({4, 6, 2});
   for (const Tensor& y : {identity(x), reshape(x, {8, 6}), flatten(x), transpose(x), permute(x, {1, 2, 0}),

@@ -94,7 +94,8 @@ Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   return squeeze(convolution::apply(s, image, w, bias.defined() ? reshape(bias, {s.out, 1, 1}) : bias), 2);
 }
 
-Tensor pad_circular(Tensor x, Size2d padding) {
+Tensor pad_circular(const Tensor& from, Size2d padding) {
+  Tensor x = from;
   if (x.dim() < 2) throw Error("pad_circular: needs at least two axes, got " + to_string(x.shape()));
   const auto wrap = [&](int64_t d, int64_t n) {
     const int64_t size = x.size(d);
@@ -104,7 +105,7 @@ Tensor pad_circular(Tensor x, Size2d padding) {
   };
   wrap(-2, padding.rows);
   wrap(-1, padding.columns);
-  return x;
+  return no_view_of(from, x);
 }
 
 }  // namespace fathom
