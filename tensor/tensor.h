@@ -65,6 +65,10 @@ inline uint32_t thread_number() { return thread_number_ ? thread_number_ : threa
 class Tensor {
  public:
   Tensor() = default;  // undefined
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&&) = default;
+  Tensor& operator=(const Tensor&) & = default;  // not of a temporary: w[0] = x would leave w as it was
+  Tensor& operator=(Tensor&&) & = default;
   // Numbers not yet written. Throws Error, before allocating, when the shape is negative or too large.
   Tensor(const Shape& shape, Dtype dtype) : Tensor(shape, dtype, checked_bytes(shape, dtype)) {}
 

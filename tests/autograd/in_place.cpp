@@ -17,6 +17,9 @@ namespace {
 
 using Values = std::vector<double>;
 
+// w[0] = x would assign to a temporary, and leave w as it was.
+static_assert(!std::is_assignable_v<Tensor&&, Tensor> && !std::is_assignable_v<Tensor&&, const Tensor&>);
+
 }  // namespace
 
 TEST_CASE("in place: values, broadcast, on views, in every dtype") {
