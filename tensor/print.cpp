@@ -118,5 +118,6 @@ struct Printer {
 std::string to_string(const Tensor& x) { return x.defined() ? Printer{x}.run() : "undefined"; }
 std::ostream& operator<<(std::ostream& out, const Tensor& x) { return out << to_string(x); }
 std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << to_string(shape); }
+std::ostream& operator<<(std::ostream& out, Dtype dtype) { return out << to_string(dtype); }
 
 }  // namespace fathom

@@ -13,5 +13,6 @@ std::string to_string(const Tensor& x);
 
 std::ostream& operator<<(std::ostream& out, const Tensor& x);
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
+std::ostream& operator<<(std::ostream& out, Dtype dtype);
 
 }  // namespace fathom

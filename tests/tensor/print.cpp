@@ -52,6 +52,6 @@ TEST_CASE("print: views, nested brackets, shortening") {
 
 TEST_CASE("print: streams") {
   std::ostringstream out;
-  out << Shape{2, 3} << " " << of<float>({1}, {4});
-  CHECK(out.str() == "(2, 3) [4.]");
+  out << Shape{2, 3} << " " << of<float>({1}, {4}) << " " << f32 << " " << boolean;
+  CHECK(out.str() == "(2, 3) [4.] f32 boolean");
 }
