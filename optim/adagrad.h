@@ -17,7 +17,7 @@ class Adagrad : public Grouped<AdagradOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
-  int remembers() const override { return 1; }
+  Memory remembers() const override { return {1, 1}; }
 };
 
 }  // namespace fathom::optim

@@ -17,7 +17,7 @@ class Adam : public Grouped<AdamOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
-  int remembers() const override { return 2; }
+  Memory remembers() const override { return {2, 3}; }
   void check_options(size_t group) const override;
 };
 
@@ -33,7 +33,7 @@ class AdamW : public Grouped<AdamWOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
-  int remembers() const override { return 2; }
+  Memory remembers() const override { return {2, 3}; }
   void check_options(size_t group) const override;
 };
 

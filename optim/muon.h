@@ -25,7 +25,7 @@ class Muon : public Grouped<MuonOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
-  int remembers() const override { return 1; }
+  Memory remembers() const override { return {1, 1}; }
   void check_options(size_t group) const override;
 };
 

@@ -132,10 +132,12 @@ void Optimizer::load_state(const State& state) {
   std::vector<Parameter> next = parameters_;
   for (Parameter& p : next) {
     p.steps = number(p.name + ".steps", int64_t{});
-    int needed = p.steps > 0 && p.w.numel() > 0 ? remembers() : 0;
+    const auto [least, most] = remembers();
+    int needed = p.steps > 0 && p.w.numel() > 0 ? least : 0, i = 0;
     for (const auto& [name, x] : {std::pair(".first", &p.first), {".second", &p.second}, {".third", &p.third}}) {
-      *x = take(p.name + name, p.w.shape(), p.w.dtype());
-      if (needed-- > 0 && !x->defined()) throw Error("load_state: the state has no " + p.name + name);
+      *x = i < most ? take(p.name + name, p.w.shape(), p.w.dtype()) : Tensor();
+      if (++i > least && x->defined()) needed = most;
+      if (i <= needed && !x->defined()) throw Error("load_state: the state has no " + p.name + name);
     }
   }
   std::vector<double> rates;

@@ -62,8 +62,11 @@ class Optimizer {
   virtual void update(Parameter& p, const Tensor& g, double scale) = 0;
   virtual double* rate(size_t group) = 0;      // null when there is no such group
   virtual void check_options(size_t) const {}  // of a group, before a step; throws Error
-  // So many of first, second and third, at least, of a parameter that has been stepped.
-  virtual int remembers() const { return 0; }
+  // How many of first, second and third a parameter that has been stepped has: one of the two.
+  struct Memory {
+    int least, most;
+  };
+  virtual Memory remembers() const { return {0, 0}; }
 
   std::vector<Parameter> parameters_;
 

@@ -17,7 +17,7 @@ class RMSprop : public Grouped<RMSpropOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
-  int remembers() const override { return 1; }
+  Memory remembers() const override { return {1, 3}; }
   void check_options(size_t group) const override;
 };
 

@@ -18,6 +18,7 @@ class SGD : public Grouped<SGDOptions> {
 
  private:
   void update(Parameter& p, const Tensor& g, double scale) override;
+  Memory remembers() const override { return {0, 1}; }
   void check_options(size_t group) const override;
 };
 

@@ -117,6 +117,11 @@ TEST_CASE("states: names, and what does not fit") {
   take_step(plain, p);
   heavy.load_state(plain.state());  // momentum that has not begun
   take_step(heavy, p);
+  CHECK(error_of([&] { heavy.load_state(opt.state()); }) ==
+        "load_state: parameter 0.second of the state is not known here");
+  CHECK(heavy.state().size() == 5);
+  optim::RMSprop centered({p.w, p.b}, {.centered = true});
+  CHECK(error_of([&] { centered.load_state(opt.state()); }) == "load_state: the state has no parameter 0.third");
   optim::LBFGS other({p.w});
   CHECK(error_of([&] { other.load_state(opt.state()); }) == "load_state: LBFGS has 6 tensors, the state 7");
 }
