@@ -5,6 +5,7 @@
 namespace fathom::optim {
 
 struct AdagradOptions {
+  static constexpr const char* method = "Adagrad";
   double lr = 1e-2, eps = 1e-10;
   double lr_decay = 0;      // the rate of step t, from 0, is lr / (1 + lr_decay t)
   double initial = 0;       // of the sums of squares

@@ -6,6 +6,7 @@
 namespace fathom::optim {
 
 struct AdamOptions {
+  static constexpr const char* method = "Adam";
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   double weight_decay = 0;  // coupled: added to the gradient, times the weight
   bool amsgrad = false;     // divide by the largest second moment so far (Reddi et al. 2018)
@@ -22,6 +23,7 @@ class Adam : public Grouped<AdamOptions> {
 };
 
 struct AdamWOptions {
+  static constexpr const char* method = "AdamW";
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   double weight_decay = 0.01;  // decoupled: times lr, taken off the weight
   bool amsgrad = false;        // as Adam's

@@ -14,6 +14,7 @@
 namespace fathom::optim {
 
 struct LBFGSOptions {
+  static constexpr const char* method = "LBFGS";
   double lr = 1;               // the length that a line search tries first
   int64_t iterations = 20;     // in one step, at most
   int64_t evaluations = 25;    // of the loss in one step, after which no iteration begins

@@ -12,6 +12,7 @@ namespace fathom::optim {
 Tensor orthogonalized(const Tensor& g, int steps = 5);
 
 struct MuonOptions {
+  static constexpr const char* method = "Muon";
   double lr = 0.02, momentum = 0.95;
   double weight_decay = 0;  // decoupled: times lr, taken off the weight
   bool nesterov = true;

@@ -75,7 +75,8 @@ class Optimizer {
   Owned<Known> known_;  // which tensors the parameters are
 };
 
-// The options of each group may be changed between steps: opt.groups[0].lr = 1e-4.
+// The options of each group may be changed between steps: opt.groups[0].lr = 1e-4. Throws Error when there are no
+// parameters, naming Options::method.
 template <class Options>
 class Grouped : public Optimizer {
  public:
@@ -83,19 +84,21 @@ class Grouped : public Optimizer {
 
   explicit Grouped(const std::vector<Tensor>& parameters, Options options = {}) : groups{options} {
     add(parameters, 0);
+    check_any();
   }
   // From net.named_parameters(): errors tell the names.
   template <class Named>
   requires requires(const Named& each) { each.name, each.tensor; }
   explicit Grouped(const std::vector<Named>& parameters, Options options = {}) : groups{options} {
     for (const Named& each : parameters) add(each.name, each.tensor, 0);
+    check_any();
   }
   explicit Grouped(const std::vector<Group<Options>>& list) {
-    if (list.empty()) throw Error("optim: no groups");
     for (const auto& group : list) {
       add(group.parameters, groups.size());
       groups.push_back(group.options);
     }
+    check_any();
   }
   double lr() const override { return groups.at(0).lr; }
   void set_lr(double rate) override {
@@ -103,6 +106,9 @@ class Grouped : public Optimizer {
   }
 
  private:
+  void check_any() const {
+    if (parameters_.empty()) throw Error(std::string(Options::method) + ": no parameters");
+  }
   double* rate(size_t group) override { return group < groups.size() ? &groups[group].lr : nullptr; }
 };
 

@@ -5,6 +5,7 @@
 namespace fathom::optim {
 
 struct RMSpropOptions {
+  static constexpr const char* method = "RMSprop";
   double lr = 1e-2, alpha = 0.99, eps = 1e-8, momentum = 0;
   double weight_decay = 0;            // coupled: added to the gradient, times the weight
   double decoupled_weight_decay = 0;  // times lr, taken off the weight

@@ -5,6 +5,7 @@
 namespace fathom::optim {
 
 struct SGDOptions {
+  static constexpr const char* method = "SGD";
   double lr = 1e-3, momentum = 0, dampening = 0;
   double weight_decay = 0;            // coupled: added to the gradient, times the weight
   double decoupled_weight_decay = 0;  // times lr, taken off the weight: momentum does not see it

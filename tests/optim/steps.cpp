@@ -179,7 +179,11 @@ TEST_CASE("what cannot be optimised") {
   CHECK(error_of([&] {
           optim::SGD({ones({2, 3}).transpose()});
         }) == "optim: parameter 0, of shape (3, 2), is not contiguous");
-  CHECK(error_of([&] { optim::SGD(std::vector<optim::Group<optim::SGDOptions>>{}); }) == "optim: no groups");
+  using Groups = std::vector<optim::Group<optim::SGDOptions>>;
+  CHECK(error_of([&] { optim::SGD(Groups{}); }) == "SGD: no parameters");
+  CHECK(error_of([&] { optim::SGD(Groups{{{}, {}}, {{w}, {}}}); }) == "");
+  CHECK(error_of([&] { optim::AdamW(std::vector<Tensor>{}); }) == "AdamW: no parameters");
+  CHECK(error_of([&] { optim::LBFGS(std::vector<NamedTensor>{}); }) == "LBFGS: no parameters");
   optim::SGD opt({w}, {.momentum = 0.9, .dampening = 0.1, .nesterov = true});
   w.set_grad(tensor({1.0, 1.0, 1.0}));
   CHECK(error_of([&] { opt.step(); }).find("SGD: nesterov needs momentum and no dampening") == 0);
