@@ -126,7 +126,9 @@ void Optimizer::load_state(const State& state) {
   };
   const auto number = [&]<class T>(const std::string& name, T) {
     const Tensor x = take(name, {}, dtype_of<T>);
-    if (!x.defined()) throw Error("load_state: the state has no " + name);
+    if (!x.defined())
+      throw Error("load_state: the state has no " + name +
+                  (state.empty() ? "" : "; its names begin with " + state[0].name));
     return *x.data<T>();
   };
   std::vector<Parameter> next = parameters_;

@@ -122,6 +122,8 @@ TEST_CASE("states: names, and what does not fit") {
   CHECK(heavy.state().size() == 5);
   optim::RMSprop centered({p.w, p.b}, {.centered = true});
   CHECK(error_of([&] { centered.load_state(opt.state()); }) == "load_state: the state has no parameter 0.third");
+  optim::Adam named(std::vector<NamedTensor>{{"w", p.w}, {"b", p.b}});
+  CHECK(load(named.state()) == "load_state: the state has no parameter 0.steps; its names begin with w.steps");
   optim::LBFGS other({p.w});
   CHECK(error_of([&] { other.load_state(opt.state()); }) == "load_state: LBFGS has 6 tensors, the state 7");
 }
