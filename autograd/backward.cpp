@@ -77,9 +77,7 @@ class ToLeaves final : public Walk, public Cotangents {
 
 void backward(const Tensor& y, const BackwardOptions& options) {
   Node* node = node_of(y);
-  if (!node || !node->trained)
-    throw Error("backward: nothing was recorded for this tensor of shape " + to_string(y.shape()) +
-                ": no input of it requires grad, it was made without recording, or it is a constant derivative");
+  if (!node || !node->trained) nothing_recorded("backward", "this tensor", y);
   node->check_not_consumed();
   const Tensor& u = options.cotangent;
   if (!u.defined() && y.numel() != 1)

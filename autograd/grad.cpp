@@ -7,9 +7,7 @@ namespace fathom {
 namespace {
 
 Slice slice(const char* op, const Tensor& y, std::span<const Tensor> xs, GradOptions options) {
-  if (!node_of(y))
-    throw Error(std::string(op) + ": nothing was recorded for y of shape " + to_string(y.shape()) +
-                ": no input of it requires grad, it was made without recording, or it is a constant derivative");
+  if (!node_of(y)) nothing_recorded(op, "y", y);
   for (size_t i = 0; i < xs.size(); ++i)
     if (!node_of(xs[i]) && !options.allow_unused)
       throw Error(std::string(op) + ": x " + std::to_string(i) + " of shape " + to_string(xs[i].shape()) +

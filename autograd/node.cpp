@@ -10,6 +10,12 @@ namespace fathom {
 
 std::string describe(const Node& node) { return std::string(node.name) + " of shape " + to_string(node.shape); }
 
+void nothing_recorded(const char* op, const char* name, const Tensor& x) {
+  throw Error(std::string(op) + ": nothing was recorded for " + name + " of shape " + to_string(x.shape()) +
+              ": no input of it requires grad, it was made without recording, it is a constant derivative, or comes of "
+              "grad() without .create_graph = true");
+}
+
 void Node::consume() {
   give_back();
   inputs = {};

@@ -140,5 +140,7 @@ void accumulate(Tensor& into, Tensor more);
 
 // The name of a tensor in an error: its op and shape.
 std::string describe(const Node& node);
+// The Error that there is no tape to walk back from x, which op calls `name`.
+[[noreturn]] void nothing_recorded(const char* op, const char* name, const Tensor& x);
 
 }  // namespace fathom
