@@ -21,7 +21,8 @@ struct AttentionOptions {
 // layouts of q, k and v. The weights are computed tile by tile, again for each derivative, and never kept: memory grows
 // with queries + keys, and with their product only for the gradient of a mask. A query that may attend to no key gives
 // zeros, and its gradients are zero.
-// Throws Error when dtypes differ or are not floating, sizes do not fit, dropout is not in [0, 1] or scale not finite.
+// Throws Error when dtypes differ or are not floating, sizes do not fit, a mask is i64, dropout is not in [0, 1] or
+// scale not finite.
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, AttentionOptions options = {});
 
 // The same of q, k and v side by side, as one projection makes them: qkv (batch, steps, 3 heads width) to (batch,

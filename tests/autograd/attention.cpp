@@ -271,6 +271,8 @@ TEST_CASE("attention: bad input") {
   CHECK(error({2, 3}, {4, 3}, {4, 3}, {.mask = zeros({3, 4})}).starts_with(op));
   CHECK(error({2, 3}, {4, 3}, {4, 3}, {.mask = zeros({5, 2, 4})}) == op + "a mask (5, 2, 4) for weights (2, 4)");
   CHECK(error({2, 3}, {4, 3}, {4, 3}, {.mask = zeros({2, 4}, {.dtype = f64})}).find("f64") != std::string::npos);
+  CHECK(error({2, 3}, {4, 3}, {4, 3}, {.mask = zeros({2, 4}, {.dtype = i64})}) ==
+        op + "a mask is boolean (true: may attend) or floating (added to the scores), got i64; mask != 0 makes one");
   CHECK(error({2, 3}, {4, 3}, {4, 3}, {.dropout = 1.5}) == op + "dropout is not in [0, 1]: 1.500000");
   CHECK(error({2, 3}, {4, 3}, {4, 3}, {.scale = infinite}) == op + "the scale is not finite: inf");
   CHECK(error_of([] {

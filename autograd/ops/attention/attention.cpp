@@ -44,6 +44,10 @@ void check_pair(const Tensor& q, const Tensor& k) {
 }
 void check_mask(const Shape& scores, const Tensor& q, const Tensor& mask) {
   if (!mask.defined()) return;
+  if (mask.dtype() == i64)
+    throw Error(std::string(op) +
+                ": a mask is boolean (true: may attend) or floating (added to the scores), got i64; " +
+                "mask != 0 makes one");
   if (mask.dtype() != boolean) kernel::check_dtypes(op, q, mask);
   if (broadcast(op, mask.shape(), scores) != scores)
     throw Error(std::string(op) + ": a mask " + to_string(mask.shape()) + " for weights " + to_string(scores));
