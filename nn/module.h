@@ -46,6 +46,7 @@ struct Module {
   // forward(x), told to this thread's observers. An Error from a module within begins with its path.
   Tensor operator()(Tensor x);
 
+  // These three throw Error, naming it, where the path of a tensor is listed twice.
   std::vector<Tensor> parameters() const;
   std::vector<NamedTensor> named_parameters() const;
   std::vector<NamedTensor> named_buffers() const;

@@ -56,6 +56,25 @@ static_assert(!std::is_copy_constructible_v<Net> && std::is_nothrow_move_constru
 
 }  // namespace
 
+TEST_CASE("module: a field that is listed twice is an error") {
+  struct Twice : nn::Module {
+    Tensor a = ones({1}), b = ones({2});
+    Tensor forward(Tensor x) override { return x; }
+    void fields(nn::Fields& f) override {
+      f("a", a);
+      f.buffer("a", b);
+    }
+  };
+  struct Outer : nn::Module {
+    Twice inner;
+    Tensor forward(Tensor x) override { return x; }
+    void fields(nn::Fields& f) override { f("inner", inner); }
+  } net;
+  for (const auto list : {&nn::Module::named_parameters, &nn::Module::named_buffers})
+    CHECK(error_of([&] { (net.*list)(); }) == "fields: inner.a is listed twice");
+  CHECK(error_of([&] { net.inner.parameters(); }) == "fields: a is listed twice");
+}
+
 TEST_CASE("module: paths of parameters, buffers and modules, in the order of fields") {
   Net net;
   CHECK(names(net.named_parameters()) ==
