@@ -237,7 +237,7 @@ TEST_CASE("Recorder: a step says so too where clip_grad_norm clipped before the 
 }
 
 TEST_CASE("Recorder: the gradients' norm is that of all parameters, whatever an optimiser steps, before clipping") {
-  for (const size_t stepped : {0, 1, 4}) {
+  for (const size_t stepped : {1, 4}) {
     const Folder folder;
     nn::Sequential net = tanh_layers(2);
     const std::vector<Tensor> all = net.parameters();
