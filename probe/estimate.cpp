@@ -12,18 +12,18 @@ struct Column {
   const Tensor& numbers;
 };
 void table(std::ostream& out, std::initializer_list<Column> columns) {
-  constexpr int64_t most = 16;
+  constexpr int64_t most = 16, width = 14;
   const auto state = out.flags();
   const auto precision = out.precision(5);
   out << "sample";
   int64_t samples = 0;
   for (const Column& c : columns) {
-    out << std::setw(13) << c.name;
+    out << std::setw(width) << c.name;
     samples = c.numbers.numel();
   }
   for (int64_t i = 0; i < std::min(samples, most); ++i) {
     out << '\n' << std::setw(6) << i;
-    for (const Column& c : columns) out << std::setw(13) << c.numbers.data<double>()[i];
+    for (const Column& c : columns) out << std::setw(width) << c.numbers.data<double>()[i];
   }
   if (samples > most) out << "\n   ... " << samples - most << " more";
   out.flags(state);

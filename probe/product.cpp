@@ -196,7 +196,8 @@ std::ostream& operator<<(std::ostream& out, const Products& p) {
   const auto state = out.flags();
   const auto precision = out.precision(3);
   out << "products of " << depth << " layers, log10, sample 0 of " << samples << (p.coupled ? " (coupled)" : "") << ", "
-      << p.seconds * 1e3 << " ms\n  from        norm     at most       bound   looseness        gain";
+      << p.seconds * 1e3 << " ms\n  from        norm     at most       bound   looseness"
+      << (p.log10_gain.defined() ? "        gain" : "");
   const int64_t step = std::max<int64_t>(1, (depth + 15) / 16);
   for (int64_t l = 0; l < depth; l += step) {
     out << '\n' << std::setw(6) << l << std::fixed;

@@ -199,6 +199,7 @@ TEST_CASE("bounds: a spectrum and what follows from it") {
        << Jacobian(relu(linear(x, w)), x).sigma_max() << '\n'
        << Jacobian(relu(linear(x, w)), x).frobenius();
   CHECK(text.str().find("all 4 singular values: svd") == 0);
+  CHECK(text.str().find("   min, active cond., active   stable rank") != std::string::npos);
   CHECK(text.str().find("largest singular value: ") != std::string::npos);
   CHECK(text.str().find("Frobenius norm: formula") != std::string::npos);
 }

@@ -144,6 +144,13 @@ TEST_CASE("products: a given sigma is used, and the table is readable") {
   std::ostringstream text;
   text << p;
   CHECK(text.str().find("products of 3 layers, log10, sample 0 of 2") == 0);
+  const auto has_gain = [&](const Tensor& cotangent) {
+    std::ostringstream table;
+    table << probe::products_along(xs, {.cotangent = cotangent});
+    return table.str().find("gain") != std::string::npos;
+  };
+  CHECK(has_gain(xs.back().detach()));
+  CHECK_FALSE(has_gain({}));
 }
 
 TEST_CASE("products: what is no chain is said") {
