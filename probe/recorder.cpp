@@ -20,7 +20,9 @@ Recorder::State::State(nn::Module& n, RecorderOptions o)
       batch_axis(n.batch_axis()),
       exceptions(std::uncaught_exceptions()) {
   for (const nn::NamedModule& site : sites_of(n, options.sites)) {
-    State::Site& watched = sites[site.module];
+    const auto [at, is_new] = sites.try_emplace(site.module);
+    if (!is_new) continue;  // under another name, too
+    State::Site& watched = at->second;
     watched.path = site.name;
     watched.weights = site.module->parameters();
     paths.push_back(site.name);

@@ -334,6 +334,23 @@ TEST_CASE("Recorder: a step without its backward() is not left behind") {
   CHECK(Storage::live == storages);
 }
 
+TEST_CASE("Recorder: a module under two names has its first") {
+  struct Shared : nn::Module {
+    nn::Linear one{5, 5};
+    Tensor forward(Tensor x) override { return one(one(std::move(x))); }
+    void fields(nn::Fields& f) override {
+      f("first", one);
+      f("second", one);
+    }
+  } net;
+  const Folder folder;
+  Recorder recorder(net, {.every = 1, .out = folder});
+  CHECK(recorder.sites() == std::vector<std::string>{"first"});
+  recorder.backward(mean(square(net(randn({4, 5})))));
+  REQUIRE(recorder.last().size() == 2);
+  CHECK(recorder.last()[0].site == "first");
+}
+
 TEST_CASE("Recorder: sites by name") {
   const Folder folder;
   Net net;
