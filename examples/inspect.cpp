@@ -152,7 +152,7 @@ struct Options {
 int read_options(int argc, char** argv, Options& o) {
   Arguments arguments(
       "inspect", "Prints what a record holds: summary, worst layers, alarms. Of two records, their runs side by side.");
-  arguments.option("RECORD", o.record, "record.jsonl")->required();
+  arguments.option("RECORD", o.record, "record.jsonl, or the folder it is in")->required();
   arguments.option("OTHER", o.other, "another, to compare with");
   arguments.whole("--worst", o.worst, "how many of the worst layers", 0);
   arguments.option("--csv", o.csv, "folder to write steps.csv, layers.csv and parameters.csv to");

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fathom/probe/left.h"
+#include "fathom/probe/record_file.h"
 #include "fathom/tensor/error.h"
 
 namespace fathom::probe::record {
@@ -69,7 +70,7 @@ Values values(const json& row) {
 
 class Reader {
  public:
-  explicit Reader(const std::string& path) : path_(path) {}
+  explicit Reader(const std::string& path) : path_(record_at(path)) {}
 
   Record read() {
     std::ifstream file(path_, std::ios::binary);

@@ -118,8 +118,8 @@ struct Record {
   std::string note;  // of a last line that is torn, as an interrupted program leaves it, and was skipped; else empty
 };
 
-// Throws Error, naming the file and the line, when it cannot be read, when a line (but a torn last one) is no JSON
-// object of a record, and when there is no run in it.
+// Of a folder, its record.jsonl. Throws Error, naming the file and the line, when it cannot be read, when a line (but a
+// torn last one) is no JSON object of a record, and when there is no run in it.
 Record read(const std::string& path);
 
 // Writes into the folder, made where there is none, steps.csv (run, step, loss, grad_norm, clipped), layers.csv and

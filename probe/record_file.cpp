@@ -13,9 +13,14 @@
 
 namespace fathom::probe {
 
-RecordFile::RecordFile(const std::string& folder, const std::string& run)
-    : path_((std::filesystem::path(folder) / "record.jsonl").string()), run_(run) {
+std::string record_at(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored) ? (std::filesystem::path(path) / "record.jsonl").string() : path;
+}
+
+RecordFile::RecordFile(const std::string& folder, const std::string& run) : run_(run) {
   io::make_folder("Recorder", folder);
+  path_ = record_at(folder);
   file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (file_ < 0) fail();
   if (!lock_name(F_WRLCK)) {

@@ -5,6 +5,9 @@
 
 namespace fathom::probe {
 
+// The record of a folder; a path to anything else is the record's own.
+std::string record_at(const std::string& path);
+
 class RecordFile {
  public:
   // Opens folder/record.jsonl, made where there is none; half a line at its end, as an interrupted program leaves it,

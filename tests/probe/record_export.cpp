@@ -51,6 +51,12 @@ TEST_CASE("record: CSV files of steps, layers and parameters") {
   CHECK(folder.text("csv/parameters.csv").find(",0,w,") != std::string::npos);
 }
 
+TEST_CASE("record: of a folder, its record.jsonl is read") {
+  const Folder folder;
+  folder.record(lines);
+  CHECK(probe::record::read(folder.path.string()).runs.size() == 1);
+}
+
 TEST_CASE("record: the numbers of a CSV file have points in every locale") {
   if (!std::setlocale(LC_NUMERIC, "de_DE.UTF-8")) return;  // not installed here
   const Folder folder;

@@ -101,6 +101,15 @@ TEST_CASE("report: one page of a whole record, with its summary") {
   CHECK(files == 2);  // no draft is left
 }
 
+TEST_CASE("report: of a folder, its record is read and not overwritten") {
+  const Folder folder;
+  const json page = report_of(folder, run);
+  probe::write_report(folder.path.string(), folder / "of_folder.html");
+  CHECK(text_of(folder / "of_folder.html") == text_of(folder / "report.html"));
+  CHECK_THROWS_WITH_AS(probe::write_report(folder.path.string(), folder / "record.jsonl"),
+                       ("report: would overwrite its record " + (folder / "record.jsonl")).c_str(), Error);
+}
+
 TEST_CASE("report: nothing on the page comes from elsewhere or runs but its own script") {
   const Folder folder;
   report_of(folder, run);
