@@ -40,16 +40,15 @@ Vector<To> load_as(const T* x) {
 template <class T>
 using Quarter [[gnu::vector_size(16)]] = T;
 // Halves added to halves, down to 16 bytes.
-template <class T>
+template <class T, int bytes = vector_bytes>
 Quarter<T> fold(Vector<T> v) {
   using Half [[gnu::vector_size(32)]] = T;
-  constexpr bool wide = vector_bytes == 64, narrow = vector_bytes == 16;
-  if constexpr (narrow) {
+  if constexpr (bytes == 16) {
     return v;
   } else {
-    Half halves[vector_bytes / 32];
+    Half halves[bytes / 32];
     std::memcpy(halves, &v, sizeof(v));
-    if constexpr (wide) halves[0] += halves[1];
+    if constexpr (bytes == 64) halves[0] += halves[1];
     Quarter<T> quarters[2];
     std::memcpy(quarters, halves, sizeof(quarters));
     return quarters[0] + quarters[1];
