@@ -40,11 +40,11 @@ std::vector<NamedTensor> named(const Module& m, bool buffers, bool each_once) {
   std::unordered_set<std::string> paths;
   std::vector<NamedTensor> list;
   each_tensor(m, [&](auto& fields, std::string_view name, Tensor& x, bool is_buffer) {
-    const std::string path = fields.path(name);
+    std::string path = fields.path(name);
     if (!paths.insert(path).second) throw Error("fields: " + path + " is listed twice");
     if (is_buffer != buffers) return;
     if (each_once && !known.insert(&x.shape()).second) return;
-    list.push_back({path, x});
+    list.push_back({std::move(path), x});
   });
   return list;
 }

@@ -40,12 +40,9 @@ void scale_grad(const Tensor& w, double scale) {
   if (Tensor g = w.grad(); g.defined() && scale != 1) g.mul_(scale);
 }
 
-// clip(), and where somebody watches, what it left of the gradients' norm.
-template <class F>
-void watched(std::span<const Tensor> parameters, F clip) {
-  if (!observer) return clip();
-  const double before = grad_norm(parameters);
-  clip();
+// To who watches: what of the gradients' norm a clipping left.
+void tell_left(std::span<const Tensor> parameters, double before) {
+  if (!observer) return;
   if (const double left = grad_norm(parameters) / before; left < 1) tell_clipped(left);
 }
 
@@ -91,30 +88,29 @@ double clip_grad_norm(std::span<const Tensor> parameters, double max_norm, ClipO
 std::vector<double> clip_grad_norm_each(std::span<const Tensor> parameters, double max_norm, double p) {
   check_positive("clip_grad_norm_each", "the norm", max_norm);
   const NoGrad off;
+  const double before = observer ? grad_norm(parameters) : 0;
   std::vector<double> norms;
-  watched(parameters, [&] {
-    for (const Tensor& w : parameters) {
-      norms.push_back(grad_norm({&w, 1}, p));
-      scale_grad(w, clip_scale(norms.back(), max_norm));
-    }
-  });
+  for (const Tensor& w : parameters) {
+    norms.push_back(grad_norm({&w, 1}, p));
+    scale_grad(w, clip_scale(norms.back(), max_norm));
+  }
+  tell_left(parameters, before);
   return norms;
 }
 
 double clip_grad_value(std::span<const Tensor> parameters, double max) {
   check_positive("clip_grad_value", "the value", max);
-  const double norm = grad_norm(parameters);
-  watched(parameters, [&] {
-    for (const Tensor& w : parameters) {
-      const Tensor g = w.grad();
-      if (!g.defined()) continue;
-      visit_floating("clip_grad_value", g.dtype(), [&]<class T>(T) {
-        kernel::map_into<T, T>([m = T(max)](T e) { return e < -m ? -m : e > m ? m : e; }, g, g);
-      });
-      g.storage().changed("clip_grad_value");
-    }
-  });
-  return norm;
+  const double before = grad_norm(parameters);
+  for (const Tensor& w : parameters) {
+    const Tensor g = w.grad();
+    if (!g.defined()) continue;
+    visit_floating("clip_grad_value", g.dtype(), [&]<class T>(T) {
+      kernel::map_into<T, T>([m = T(max)](T e) { return e < -m ? -m : e > m ? m : e; }, g, g);
+    });
+    g.storage().changed("clip_grad_value");
+  }
+  tell_left(parameters, before);
+  return before;
 }
 
 double clip_grad_adaptive(std::span<const Tensor> parameters, double factor, double eps) {
@@ -122,19 +118,18 @@ double clip_grad_adaptive(std::span<const Tensor> parameters, double factor, dou
   check_positive("clip_grad_adaptive", "eps", eps);
   const NoGrad off;
   const double before = grad_norm(parameters);
-  watched(parameters, [&] {
-    for (const Tensor& w : parameters) {
-      Tensor g = w.grad();
-      if (!g.defined() || !g.numel()) continue;
-      const auto unit_norm = [&](const Tensor& x) {
-        return w.dim() < 2 ? norm(x, 2, {}, true) : norm(flatten(x, 1), 2, {1}, true);
-      };
-      const Tensor limit = clamp(unit_norm(w.detach()), eps, INFINITY) * factor, size = unit_norm(g);
-      Shape units = g.shape();
-      for (int d = w.dim() < 2 ? 0 : 1; d < g.dim(); ++d) units[d] = 1;
-      g.mul_(where(size > limit, limit / size, 1.0 + 0 * size).reshape(units));
-    }
-  });
+  for (const Tensor& w : parameters) {
+    Tensor g = w.grad();
+    if (!g.defined() || !g.numel()) continue;
+    const auto unit_norm = [&](const Tensor& x) {
+      return w.dim() < 2 ? norm(x, 2, {}, true) : norm(flatten(x, 1), 2, {1}, true);
+    };
+    const Tensor limit = clamp(unit_norm(w.detach()), eps, INFINITY) * factor, size = unit_norm(g);
+    Shape units = g.shape();
+    for (int d = w.dim() < 2 ? 0 : 1; d < g.dim(); ++d) units[d] = 1;
+    g.mul_(where(size > limit, limit / size, 1.0 + 0 * size).reshape(units));
+  }
+  tell_left(parameters, before);
   return before;
 }
 

@@ -18,8 +18,8 @@ struct StepObserver {
 
   virtual bool wants_norms() = 0;  // of the step under way; they are summed in the optimiser's own pass
   virtual void stepped(std::span<const StepNorms> parameters) = 0;  // those with a gradient
-  virtual void clipped(double) {
-  }  // so much of the gradients' norm, less than 1, is left, in a step or by clip_grad_...
+  // A step or a function clip_grad_... left this part, less than 1, of the gradients' norm.
+  virtual void clipped(double) {}
 
  protected:
   ~StepObserver() = default;

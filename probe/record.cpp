@@ -193,13 +193,14 @@ class Reader {
   }
 
   static void find_left(const json& sites, Frame& frame) {
-    std::vector<double> behind;
-    for (const json& site : sites) behind.push_back(std::log10(number(site, "grad_out").value_or(NAN)));
-    for (size_t i = 0; i < frame.rows.size(); ++i) {
+    const auto behind = [&](size_t i) { return number(sites[i], "grad_out"); };
+    const auto last = sites.empty() ? std::nullopt : behind(sites.size() - 1);
+    for (size_t i = 0; i < frame.rows.size() && last; ++i) {
       Values& logs = frame.rows[i].second;
-      const double before =
-          logs[grad_in] == missing && logs[gain] != missing ? log10_before(logs[gain], behind[i]) : logs[grad_in];
-      if (before != missing) logs[gradient_left] = log10_left(before, behind.back());
+      double before = logs[grad_in];
+      if (before == missing && logs[gain] != missing && behind(i))
+        before = log10_before(logs[gain], std::log10(*behind(i)));
+      if (before != missing) logs[gradient_left] = log10_left(before, std::log10(*last));
     }
   }
 

@@ -51,6 +51,24 @@ TEST_CASE("record: CSV files of steps, layers and parameters") {
   CHECK(folder.text("csv/parameters.csv").find(",0,w,") != std::string::npos);
 }
 
+TEST_CASE(
+    "record: what is left of the gradient is absent where its norm behind the last layer is, NaN where that is NaN") {
+  using probe::record::gradient_left, probe::record::missing;
+  const auto left = [](const std::string& behind) {
+    const Folder folder;
+    folder.record(R"({"type":"run","run":"a"}
+{"type":"layers","run":"a","step":0,"sites":[{"site":"x","grad_in":1,"gain":1},{"site":"y","gain":0.5)" +
+                  behind + "}]}\n");
+    const auto run = probe::record::read(folder.path.string()).runs.at(0);
+    const auto& rows = run.layers.frames.at(0).rows;
+    return std::pair(rows[0].second[gradient_left], rows[1].second[gradient_left]);
+  };
+  CHECK(left("") == std::pair(missing, missing));
+  CHECK(left(R"(,"grad_out":10)").first == -1);
+  CHECK(left(R"(,"grad_out":10)").second == doctest::Approx(std::log10(0.5)));
+  CHECK(std::isnan(left(R"(,"grad_out":"NaN")").first));
+}
+
 TEST_CASE("record: of a folder, its record.jsonl is read") {
   const Folder folder;
   folder.record(lines);

@@ -1,5 +1,4 @@
 #include "fathom/probe/recorder.h"
-#include "fathom/autograd/checkpoint.h"
 #include "fathom/autograd/slice.h"
 
 #include <unistd.h>  // getpid
@@ -21,9 +20,11 @@
 #include "fathom/nn/linear.h"
 #include "fathom/probe/jacobian.h"
 #include "fathom/probe/record.h"
+#include "tests/probe/recorded_net.h"
 #include "tests/support.h"
 
 using namespace fathom;
+using namespace recorded_net;
 using nlohmann::json;
 using probe::Recorder;
 
@@ -41,34 +42,6 @@ struct Folder {
     return all;
   }
 };
-
-struct Block : nn::Module {
-  nn::Linear linear;
-  explicit Block(int64_t n) : linear(n, n) {}
-  Tensor forward(Tensor x) override { return tanh(linear(std::move(x))); }
-  void fields(nn::Fields& f) override { f("linear", linear); }
-};
-
-struct Net : nn::Module {
-  nn::Linear in{5, 8};
-  std::vector<Block> blocks;
-  nn::Dropout dropout{0.25};
-  nn::Linear out{8, 3};
-  explicit Net(int depth = 2) {
-    for (int i = 0; i < depth; ++i) blocks.emplace_back(8);
-  }
-  Tensor forward(Tensor x) override {
-    x = in(std::move(x));
-    for (Block& block : blocks) x = block(std::move(x));
-    return out(dropout(std::move(x)));
-  }
-  void fields(nn::Fields& f) override { f("in", in), f("blocks", blocks), f("dropout", dropout), f("out", out); }
-};
-
-Tensor batch(int64_t n, uint64_t seed = 11) {
-  Rng rng(seed);
-  return randn({n, 5}, {}, rng);
-}
 
 // The losses and the weights after a few steps of gradient descent, and the random numbers used.
 std::vector<double> trained(const Folder* folder) {
@@ -220,25 +193,6 @@ TEST_CASE("Recorder: the norm may be told; numbers that are none are recorded as
   CHECK(folder.lines().back()["grad_norm"] == "NaN");
 }
 
-TEST_CASE("Recorder: a module called twice has a site for each call; what is not recorded has none") {
-  const Folder folder;
-  Block block(5);
-  Recorder recorder(block, {.every = 1, .out = folder, .sites = "net"});
-  {
-    const NoGrad off;
-    block(batch(3));
-  }
-  block(batch(3));  // recorded, but it does not lead to the loss
-  recorder.backward(mean(square(block(block(batch(3))))));
-  REQUIRE(recorder.last().size() == 2);
-  CHECK(recorder.last()[0].site == "net");
-  CHECK(recorder.last()[0].call == 0);
-  CHECK(recorder.last()[1].call == 1);
-  CHECK(recorder.last()[0].grad_out == doctest::Approx(recorder.last()[1].grad_in));
-  recorder.backward(mean(square(block(batch(3)))));
-  CHECK(recorder.last().size() == 1);
-}
-
 TEST_CASE("Recorder: of two at once in one record each has a name of its own") {
   const Folder folder;
   Net net;
@@ -290,27 +244,6 @@ TEST_CASE("Recorder: either may die first, and nothing is left behind") {
   CHECK(Storage::live == storages);
 }
 
-TEST_CASE("Recorder: sites within a checkpoint are measured when they are computed again") {
-  const Folder folder;
-  manual_seed(2);
-  Net net;
-  net.eval();
-  std::vector<std::vector<probe::SiteMeasure>> seen;
-  for (const bool checkpointed : {false, true}) {
-    Recorder recorder(net, {.every = 1, .out = folder, .cold_steps = 200});
-    const auto run = [&](const Tensor& x) { return net(x); };
-    recorder.backward(mean(square(checkpointed ? checkpoint(run, batch(4)) : run(batch(4)))));
-    seen.push_back(recorder.last());
-  }
-  REQUIRE(seen[0].size() == 5);
-  REQUIRE(seen[1].size() == 5);
-  for (size_t i = 0; i < 5; ++i) {
-    CHECK(seen[0][i].site == seen[1][i].site);
-    CHECK(seen[0][i].sigma_max == doctest::Approx(seen[1][i].sigma_max).epsilon(1e-3));
-    CHECK(seen[0][i].gain == seen[1][i].gain);
-  }
-}
-
 TEST_CASE("Recorder: a step without its backward() is not left behind") {
   const int64_t nodes = Node::live, storages = Storage::live;
   {
@@ -332,37 +265,6 @@ TEST_CASE("Recorder: a step without its backward() is not left behind") {
   }
   CHECK(Node::live == nodes);
   CHECK(Storage::live == storages);
-}
-
-TEST_CASE("Recorder: a module under two names has its first") {
-  struct Shared : nn::Module {
-    nn::Linear one{5, 5};
-    Tensor forward(Tensor x) override { return one(one(std::move(x))); }
-    void fields(nn::Fields& f) override {
-      f("first", one);
-      f("second", one);
-    }
-  } net;
-  const Folder folder;
-  Recorder recorder(net, {.every = 1, .out = folder});
-  CHECK(recorder.sites() == std::vector<std::string>{"first"});
-  recorder.backward(mean(square(net(randn({4, 5})))));
-  REQUIRE(recorder.last().size() == 2);
-  CHECK(recorder.last()[0].site == "first");
-}
-
-TEST_CASE("Recorder: sites by name") {
-  const Folder folder;
-  Net net;
-  const auto sites = [&](const std::string& pattern) {
-    return Recorder(net, {.out = folder, .sites = pattern}).sites();
-  };
-  CHECK(sites("blocks.*") == std::vector<std::string>{"blocks.0", "blocks.1"});
-  CHECK(sites("**.linear,out") == std::vector<std::string>{"blocks.0.linear", "blocks.1.linear", "out"});
-  CHECK(sites("*") == std::vector<std::string>{"in", "dropout", "out"});
-  CHECK(sites("out,net") == std::vector<std::string>{"net", "out"});
-  nn::Sequential nested(nn::Sequential(nn::Linear(5, 5), nn::Tanh()), nn::Residual(nn::Linear(5, 5)));
-  CHECK(Recorder(nested, {.out = folder}).sites() == std::vector<std::string>{"0.0", "0.1", "1"});
 }
 
 TEST_CASE("Recorder: what is wrong is said when it is made") {
