@@ -2,8 +2,10 @@
 
 #include <algorithm>  // min
 #include <cstring>
+#include <type_traits>
 
 #include "fathom/tensor/kernels/reduce.h"
+#include "fathom/tensor/kernels/transpose.h"
 
 namespace fathom::kernel {
 
@@ -19,8 +21,32 @@ void copy(const Tensor& x, const Tensor& out) {
     });
     return;
   }
+  Shape shape = out.shape(), strides[2] = {out.strides(), broadcast_strides(x.shape(), x.strides(), shape)};
+  join_axes(shape, strides);
+  if (shape.rank == 0) shape = strides[0] = strides[1] = {1};
+  const int last = shape.rank - 1;
+  const int64_t columns = shape[last], step_out = strides[0][last], step = strides[1][last];
+  int dense = last;  // an axis along which x lies dense in memory
+  while (dense > 0 && (strides[1][dense] != 1 || shape[dense] == 1)) --dense;
   visit(out.dtype(), [&]<class Out>(Out) {
-    visit(x.dtype(), [&]<class In>(In) { map_into<Out, In>([](In e) { return e; }, out, x); });
+    visit(x.dtype(), [&]<class In>(In) {
+      Out* to = out.data<Out>();
+      const In* from = x.data<In>();
+      if constexpr (std::is_same_v<Out, In> && std::is_floating_point_v<In>)
+        if (dense < last && strides[1][dense] == 1 && step_out == 1) {
+          Shape others = shape;
+          others[dense] = others[last] = 1;
+          return each_row(others, strides, [&](const int64_t* at) {
+            transpose(from + at[1], columns, shape[dense], to + at[0], step, strides[0][dense]);
+          });
+        }
+      each_row(shape, strides, [&](const int64_t* at) {
+        Out* row = to + at[0];
+        const In* x_row = from + at[1];
+        if (step == 1 && step_out == 1) return map_row([](In e) { return e; }, columns, row, x_row);
+        for (int64_t j = 0; j < columns; ++j) row[j * step_out] = static_cast<Out>(x_row[j * step]);
+      });
+    });
   });
 }
 

@@ -1,5 +1,7 @@
 // A formula over the elements of tensors: one fused pass, vectorised by the compiler.
 #pragma once
+#include <algorithm>  // fill_n, min
+#include <cstddef>
 #include <tuple>
 
 #include "fathom/tensor/kernels/walk.h"
@@ -18,6 +20,16 @@ void map_row(F f, int64_t n, Out* out, const In*... in) {
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<Out>(f(in[i]...));
 }
 
+// The n numbers that lie a step apart: in `dense`, where they are not already.
+template <class T>
+const T* gathered(const T* x, int64_t step, int64_t n, T* dense) {
+  if (step == 1) return x;
+  if (step == 0) std::fill_n(dense, n, *x);
+  else
+    for (int64_t i = 0; i < n; ++i) dense[i] = x[i * step];
+  return dense;
+}
+
 // out[i] = f(in[i]...), every input broadcast to out, which may be strided and may be one of the inputs itself.
 // Requires: the element types are as said; inputs broadcast to out's shape.
 template <class Out, class... In, class F, class... Tensors>
@@ -33,24 +45,39 @@ void map_into(F f, const Tensor& out, const Tensors&... in) {
       std::apply([&](auto*... p) { map_row(f, end - begin, to + begin, p + begin...); }, from);
     });
   }
-  const Shape strides[N] = {out.strides(), broadcast_strides(in.shape(), in.strides(), shape)...};
-  const int last = shape.rank - 1;
-  const int64_t columns = shape.rank ? shape[last] : 1;
+  Shape walked = shape, strides[N] = {out.strides(), broadcast_strides(in.shape(), in.strides(), shape)...};
+  join_axes(walked, strides);
+  const int last = walked.rank - 1;
+  const int64_t columns = walked.rank ? walked[last] : 1;
   int64_t step[N];
   bool plain = true;
   for (size_t i = 0; i < N; ++i) {
-    step[i] = shape.rank ? strides[i][last] : 1;
+    step[i] = walked.rank ? strides[i][last] : 1;
     plain &= step[i] == 1;
   }
+  constexpr int64_t piece = 512, short_row = 16;
   Out* to = out.template data<Out>();
   [&]<size_t... I>(std::index_sequence<I...>) {
     const auto from = std::tuple<const In*...>(in.template data<In>()...);
-    each_row(shape, strides, [&](const int64_t* at) {
-      if (plain) return map_row(f, columns, to + at[0], std::get<I>(from) + at[I + 1]...);
-      Out* row = to + at[0];
-#pragma GCC ivdep
-      for (int64_t j = 0; j < columns; ++j)
-        row[j * step[0]] = static_cast<Out>(f(std::get<I>(from)[at[I + 1] + j * step[I + 1]]...));
+    if (plain)
+      return each_row(walked, strides,
+                      [&](const int64_t* at) { map_row(f, columns, to + at[0], std::get<I>(from) + at[I + 1]...); });
+    if (columns < short_row)
+      return each_row(walked, strides, [&](const int64_t* at) {
+        Out* row = to + at[0];
+        for (int64_t j = 0; j < columns; ++j)
+          row[j * step[0]] = static_cast<Out>(f(std::get<I>(from)[at[I + 1] + j * step[I + 1]]...));
+      });
+    alignas(64) std::byte dense[N][piece * sizeof(double)];
+    each_row(walked, strides, [&](const int64_t* at) {
+      for (int64_t j = 0; j < columns; j += piece) {
+        const int64_t n = std::min(columns - j, piece);
+        Out *row = to + at[0] + j * step[0], *y = step[0] == 1 ? row : reinterpret_cast<Out*>(dense[0]);
+        map_row(f, n, y,
+                gathered(std::get<I>(from) + at[I + 1] + j * step[I + 1], step[I + 1], n,
+                         reinterpret_cast<In*>(dense[I + 1]))...);
+        for (int64_t k = 0; step[0] != 1 && k < n; ++k) row[k * step[0]] = y[k];
+      }
     });
   }
   (std::index_sequence_for<In...>{});

@@ -1,5 +1,7 @@
 // Walking strided memory.
 #pragma once
+#include <algorithm>  // min
+
 #include "fathom/tensor/shape.h"
 
 namespace fathom::kernel {
@@ -18,6 +20,20 @@ void each_offset(const Shape& shape, const Shape& strides, F f) {
       index[d] = 0;
     }
   }
+}
+
+// The same walk along fewer axes: two that all N stride sets step through as through one become one.
+template <size_t N>
+void join_axes(Shape& shape, Shape (&strides)[N]) {
+  int to = 0;
+  for (int d = 1; d < shape.rank; ++d) {
+    bool one = true;
+    for (const Shape& each : strides) one &= each[to] == each[d] * shape[d];
+    if (one) shape[to] *= shape[d];
+    else shape[++to] = shape[d];
+    for (Shape& each : strides) each[to] = each[d];
+  }
+  shape.rank = std::min(shape.rank, to + 1);
 }
 
 // f(an array of N offsets) at the start of each row, a row being a line along the last axis of shape; all N stride sets

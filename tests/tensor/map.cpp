@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "fathom/tensor/random.h"
 #include "tests/support.h"
 
 using namespace fathom;
@@ -36,6 +37,53 @@ TEST_CASE("map: contiguous, strided, broadcast, in f32, f64 and i64") {
     CHECK(run(Tensor({0, 4}, dtype), row).shape() == Shape{0, 4});
     CHECK(run(counting({}, dtype), counting({}, dtype)).shape() == Shape{});
   }
+}
+
+// A view of memory of its own in which axes are permuted, stepped over and broadcast.
+Tensor any_view(const Shape& shape, uint64_t seed, Dtype dtype, bool broadcast) {
+  Rng rng(seed);
+  int order[Shape::max_rank];
+  std::iota(order, order + shape.rank, 0);
+  for (int d = shape.rank; d > 1; --d) std::swap(order[d - 1], order[rng.integer(uint64_t(d))]);
+  Shape strides = shape;
+  int64_t size = 1;
+  for (int i = 0; i < shape.rank; ++i) {
+    const int d = order[i];
+    const bool repeated = broadcast && rng.integer(4) == 0;
+    size *= rng.integer(4) == 0 ? 2 : 1;  // a step
+    strides[d] = repeated ? 0 : size;
+    if (!repeated) size *= shape[d];
+  }
+  return counting({size + 1}, dtype).view(shape, strides);
+}
+
+std::vector<double> elements(const Tensor& x) {
+  std::vector<double> found;
+  visit_number("elements", x.dtype(), [&]<class T>(T) {
+    kernel::each_offset(x.shape(), x.strides(), [&](int64_t at) { found.push_back(double(x.data<T>()[at])); });
+  });
+  return found;
+}
+
+TEST_CASE("map and copy: any strides, rows of any length, as element by element") {
+  uint64_t seed = 0;
+  for (const Shape& shape : {Shape{7}, Shape{600}, Shape{3, 40}, Shape{40, 3}, Shape{70, 33}, Shape{5, 1, 700},
+                             Shape{4, 3, 2, 17}, Shape{2, 20, 3, 16}, Shape{1, 9, 1}, Shape{0, 4}, Shape{}})
+    for (int trial = 0; trial < 40; ++trial)
+      for (Dtype dtype : {f32, f64, i64}) {
+        const Tensor x = any_view(shape, ++seed, dtype, true), y = any_view(shape, ++seed, dtype, true);
+        const Tensor out = any_view(shape, ++seed, dtype, false), copied = any_view(shape, ++seed, f64, false);
+        const std::vector<double> a = elements(x), b = elements(y);
+        std::vector<double> wanted;
+        for (size_t i = 0; i < a.size(); ++i) wanted.push_back(a[i] - b[i]);
+        visit_number("map", dtype, [&]<class T>(T) { kernel::map_into<T, T, T>(subtract, out, x, y); });
+        CHECK(elements(out) == wanted);
+        CHECK(kernel::map_numbers("sub", subtract, x, y).to_vector() == wanted);
+        kernel::copy(x, copied);
+        CHECK(elements(copied) == a);
+        kernel::copy(x, out);
+        CHECK(elements(out) == a);
+      }
 }
 
 TEST_CASE("map: large tensors, shared among threads") {
