@@ -28,6 +28,7 @@ Slice::Slice(Node* y, std::span<Node* const> xs, Beyond beyond) : beyond_(beyond
   if (!y) return;
   const auto meet = [&](Node& node) { node.mark = node.mark == x_not_met || node.mark == x_met ? x_met : leads_to_y; };
   meet(*y);
+  steps_.reserve(8);
   for (Node* node = y; node && ahead; node = node->older) {
     const bool is_x = node->mark == x_met;
     ahead -= is_x || node->mark == x_not_met;
@@ -41,6 +42,7 @@ Slice::Slice(Node* y, std::span<Node* const> xs, Beyond beyond) : beyond_(beyond
   std::reverse(steps_.begin(), steps_.end());
   for (const auto& x : xs_)
     if (x && x->mark == x_met) x->mark = comes_from_x;
+  flags_.reserve(16);
   for (Step& step : steps_) {
     step.flags = uint32_t(flags_.size());
     for (size_t i = 0; i < step.node->inputs.size(); ++i) {

@@ -135,7 +135,7 @@ void power_steps(benchmark::State& state, Deep deep, int64_t period, int64_t sam
     std::vector<Tensor> xs{deep.x.alias()};
     xs[0].set_history(new Leaf(xs[0], false));  // a place on the tape, as a recorder makes one: no gradient is wanted
     for (size_t l = 0; l < deep.net.size(); ++l) xs.push_back(deep.net[l](xs.back()));
-    for (size_t l = deep.net.size(); l-- > 0;) {  // the last weights used are still in the cache
+    for (size_t l = 0; l < deep.net.size(); ++l) {
       const probe::Jacobian layer(xs[l + 1], xs[l], {.samples = probe::Samples::independent, .leading = samples});
       probe::SigmaOptions how{.iterations = 1, .method = probe::SigmaMethod::power, .upper = false};
       how.start = directions[l], how.unit_start = directions[l].defined();

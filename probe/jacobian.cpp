@@ -123,8 +123,8 @@ Tensor Jacobian::apply_transposed(const Tensor& u) const {
 
 Tensor Jacobian::Factors::weight() const { return layer ? contiguous_of(layer->kept_tensor(1)) : Tensor(); }
 
-// J v, or J^T v.
-Tensor Jacobian::Factors::times(const Tensor& v, bool transposed) const {
+// J v, or J^T v; or the same of W diag(before).
+Tensor Jacobian::Factors::times(const Tensor& v, bool transposed, bool with_after) const {
   const Tensor w = weight();
   Tensor x = contiguous_of(v);
   visit_floating("Jacobian", x.dtype(), [&]<class T>(T) {
@@ -134,7 +134,7 @@ Tensor Jacobian::Factors::times(const Tensor& v, bool transposed) const {
       kernel::map_row([](T a, T b) { return a * b; }, y.numel(), y.data<T>(), factor.data<T>(), x.data<T>());
       x = y;
     };
-    scale(transposed ? after : before);
+    if (with_after || !transposed) scale(transposed ? after : before);
     if (w.defined()) {
       const int64_t in = w.shape()[transposed ? 0 : 1], out = w.shape()[transposed ? 1 : 0];
       Shape shape = x.shape();
@@ -144,7 +144,7 @@ Tensor Jacobian::Factors::times(const Tensor& v, bool transposed) const {
       kernel::gemm<T>(rows, out, in, {x.data<T>(), in}, {w.data<T>(), w.shape()[1], !transposed}, y.data<T>());
       x = y;
     }
-    scale(transposed ? before : after);
+    if (with_after || transposed) scale(transposed ? before : after);
   });
   return x;
 }
@@ -179,6 +179,25 @@ Owned<Jacobian::Factors> Jacobian::find_factors() const {
   Node *y = const_cast<Node*>(slice_->y()), *x = const_cast<Node*>(&slice_->x(0));
   if (!layer) return Owned(new Factors{diagonal(x, y), {}, nullptr});
   return Owned(new Factors{diagonal(layer, y), diagonal(x, layer->input(0)), layer});
+}
+
+const Jacobian* Jacobian::of_first_sample() const {
+  const Factors* known = factors();
+  const bool same = batch_ > 1 && axis_ + 1 < x_shape_.rank && known && known->layer && !known->after.defined() &&
+                    !known->before.defined();
+  if (!same) return nullptr;
+  if (!first_sample_) {
+    first_sample_ =
+        Owned(new Jacobian(Slice(*slice_), {.batch_axis = axis_, .samples = Samples::independent, .leading = 1}));
+    first_sample_->rng_ = rng_;
+  }
+  return first_sample_.get();
+}
+
+Tensor Jacobian::for_each_sample(const Tensor& one, int axis) const {
+  Shape all = one.shape();
+  all[axis] = batch_;
+  return kernel::clone(one.expand(all));
 }
 
 // diag(after) W diag(before) of each sample; undefined where W is not a whole sample's.

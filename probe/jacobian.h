@@ -5,7 +5,8 @@
 //      sample. Where they do (BatchNorm in training), or x and y share no batch axis, it is one whole Jacobian:
 //      `coupled`.
 //   3. Where one linear layer and elementwise ops lie between, the numbers of the Jacobian's factors are known, and
-//      products are made of them, without the tape.
+//      products are made of them, without the tape. Where it is the layer alone, all samples have one Jacobian, and
+//      singular values are found once.
 //   4. Nothing is recorded, and the default random numbers are left alone.
 #pragma once
 #include <optional>
@@ -112,13 +113,15 @@ class Jacobian {
     Tensor after, before;
     Node* layer;  // null: none
     Tensor weight() const;
-    Tensor times(const Tensor& v, bool transposed) const;
+    Tensor times(const Tensor& v, bool transposed, bool with_after = true) const;
   };
   Owned<Factors> find_factors() const;                           // null: not known
   const Factors* factors() const;                                // the same, found once
   std::optional<pool::vector<double>> norms_by_formula() const;  // Frobenius norms
   Tensor matrix_of_factors() const;
   Sigma sigma_of_diagonal(const Tensor& diagonal) const;
+  struct Round;
+  Round round_of(const Tensor& v) const;
   Sigma sigma_by_power(const SigmaOptions& options) const;
   Sigma sigma_by_lanczos(const SigmaOptions& options) const;
   void bound_by_frobenius(Sigma& sigma) const;
@@ -131,6 +134,10 @@ class Jacobian {
 
   bool some_sample_reaches_another();
   Shape per_sample(std::initializer_list<int64_t> sizes) const;  // with the batch before them, where there is one
+  // Where one linear layer is all there is, the samples have one Jacobian: asked of the first, which is a batch of one
+  // here, an answer is repeated for each. Null elsewhere.
+  const Jacobian* of_first_sample() const;
+  Tensor for_each_sample(const Tensor& one, int axis = 0) const;
   Tensor leading_of(const Tensor& all) const;
   Tensor with_the_rest(const Tensor& leading, const Shape& all) const;  // zeros
 
@@ -143,6 +150,7 @@ class Jacobian {
   mutable Rng rng_;
   mutable bool factors_sought_ = false;
   mutable Owned<Factors> factors_;
+  mutable Owned<Jacobian> first_sample_;
 };
 
 }  // namespace fathom::probe

@@ -35,16 +35,18 @@ struct Layout {
   void pieces(int64_t i, F f) const {
     for (int64_t o = 0; o < outer; ++o) f((o * batch + i) * inner, inner);
   }
-  // Each sample's sum of f(i)(x, y): see kernel::sum_of.
-  template <class T, class F>
-  void sums(const T* x, const T* y, double* to, F f) const {
+  // to[j][i] = sample i's sum of function j of the tuple f(i), of x and y: see kernel::sum_of.
+  template <class T, class F, size_t count>
+  void sums(const T* x, const T* y, F f, double* const (&to)[count]) const {
     if (outer == 1) return kernel::sums_of_rows(x, y, batch, inner, f, to);
-    for (int64_t i = 0; i < batch; ++i) {
+    const auto one = [&](int64_t i, const auto& g) {
       double sum = 0;
-      pieces(i, [&, of_sample = f(i)](int64_t first, int64_t n) {
-        sum += kernel::sum_of(x + first, y + first, n, of_sample);
-      });
-      to[i] = sum;
+      pieces(i, [&](int64_t first, int64_t n) { sum += kernel::sum_of(x + first, y + first, n, g); });
+      return sum;
+    };
+    for (int64_t i = 0; i < batch; ++i) {
+      size_t j = 0;
+      std::apply([&](const auto&... g) { ((to[j++][i] = one(i, g)), ...); }, f(i));
     }
   }
 };
@@ -100,6 +102,17 @@ double scaled_norm(const T* x, Pieces pieces) {
   return std::ldexp(std::sqrt(sum), exponent);
 }
 
+// Whether all of them do; the compiler makes vectors of it.
+inline bool all_between(double low, const pool::vector<double>& numbers, double high) {
+  int64_t others = 0;
+  for (const double x : numbers) others |= !((x > low) & (x < high));
+  return !others;
+}
+
+inline void roots(pool::vector<double>& numbers) {
+  for (double& x : numbers) x = std::sqrt(x);
+}
+
 // Each sample's norm. x is floating.
 inline pool::vector<double> norms_of(const Tensor& tensor, int axis) {
   const Tensor x = contiguous_of(tensor);
@@ -107,33 +120,51 @@ inline pool::vector<double> norms_of(const Tensor& tensor, int axis) {
   pool::vector<double> norms(size_t(layout.batch));
   visit_floating("probe", x.dtype(), [&]<class T>(T) {
     const T* numbers = x.data<T>();
-    layout.sums(numbers, numbers, norms.data(), [](int64_t) { return [](auto a, auto) { return a * a; }; });
-    bool usual = true;
-    for (const double sum : norms) usual &= (sum > 1e-200) & (sum < 1e200);
-    for (double& norm : norms) norm = std::sqrt(norm);
+    layout.sums(numbers, numbers, [](int64_t) { return std::tuple([](auto a, auto) { return a * a; }); },
+                {norms.data()});
+    const bool usual = all_between(1e-200, norms, 1e200);
+    roots(norms);
     for (int64_t i = 0; !usual && i < layout.batch; ++i)
       norms[size_t(i)] = scaled_norm(numbers, [&](auto f) { layout.pieces(i, f); });
   });
   return norms;
 }
+// Of x times y, number by number: contiguous, of one shape and dtype.
+inline pool::vector<double> norms_of_product(const Tensor& x, const Tensor& y, int axis) {
+  const Layout layout(x.shape(), axis);
+  pool::vector<double> norms(size_t(layout.batch));
+  visit_floating("probe", x.dtype(), [&]<class T>(T) {
+    const auto square = [](int64_t) { return std::tuple([](auto a, auto b) { return (a * b) * (a * b); }); };
+    layout.sums(x.data<T>(), y.data<T>(), square, {norms.data()});
+  });
+  if (!all_between(1e-200, norms, 1e200))
+    return norms_of(kernel::map(
+                        "probe", [](auto a, auto b) { return a * b; }, x, y),
+                    axis);
+  roots(norms);
+  return norms;
+}
 inline double norm_of(const Tensor& x) { return norms_of(x, -1)[0]; }
+
+inline pool::vector<double> reciprocals(const pool::vector<double>& numbers) {
+  pool::vector<double> found(numbers.size());
+  for (size_t i = 0; i < found.size(); ++i) found[i] = 1 / numbers[i];
+  return found;
+}
 
 // Each sample is divided by its divisor.
 inline void divide_samples(const Tensor& x, int axis, const pool::vector<double>& divisors) {
   const Layout layout(x.shape(), axis);
+  const bool usual = all_between(1e-30, divisors, 1e30);  // 1 divided by them has float's full precision
+  const pool::vector<double> factors = reciprocals(divisors);
   visit_floating("probe", x.dtype(), [&]<class T>(T) {
-    T* numbers = x.data<T>();
-    for (int64_t i = 0; i < layout.batch; ++i) {
-      const double divisor = divisors[size_t(i)];
-      const T factor = T(1 / divisor);
-      const bool in_range = std::isnormal(factor);
-      layout.pieces(i, [&](int64_t first, int64_t n) {
-        if (in_range)
-          for (int64_t k = first; k < first + n; ++k) numbers[k] *= factor;
-        else
-          for (int64_t k = first; k < first + n; ++k) numbers[k] = T(double(numbers[k]) / divisor);
+    if (usual && layout.outer == 1) return kernel::scale_rows(x.data<T>(), layout.batch, layout.inner, factors.data());
+    for (size_t i = 0; i < divisors.size(); ++i)
+      layout.pieces(int64_t(i), [&](int64_t first, int64_t n) {
+        T* numbers = x.data<T>() + first;
+        if (usual) kernel::scale_rows(numbers, 1, n, &factors[i]);
+        else kernel::map_row([d = divisors[i]](T a) { return T(double(a) / d); }, n, numbers, numbers);
       });
-    }
   });
 }
 

@@ -17,7 +17,8 @@ namespace {
 
 // Each sample is divided by its norm; one that has no direction (a zero, a NaN) gets a random one.
 void make_directions(const Tensor& x, int axis, pool::vector<double> norms, Rng& rng) {
-  for (size_t i = 0; i < norms.size(); ++i)
+  const bool all = all_between(0, norms, infinity);
+  for (size_t i = 0; !all && i < norms.size(); ++i)
     if (!(norms[i] > 0 && std::isfinite(norms[i]))) {
       draw_direction(x, axis, int64_t(i), rng);
       norms[i] = 1;
@@ -36,7 +37,13 @@ Sigma Jacobian::sigma_max(const SigmaOptions& options) const {
     refuse("chance is " + std::to_string(options.chance) + ", not between 0 and 1");
   if (options.start.defined()) check_direction("sigma_max", options.start, x_shape_, x_dtype_);
   Sigma result;
-  if (const Factors* known = factors(); known && !known->layer) {
+  if (const Jacobian* first = of_first_sample()) {
+    SigmaOptions of_first = options;
+    if (options.start.defined()) of_first.start = options.start.slice(axis_, 0, 1);
+    result = first->sigma_max(of_first);
+    for (Tensor* each : {&result.sigma, &result.residual, &result.upper}) *each = for_each_sample(*each);
+    result.direction = for_each_sample(result.direction, axis_);
+  } else if (const Factors* known = factors(); known && !known->layer) {
     result = sigma_of_diagonal(known->after);
   } else {
     const bool power =
@@ -134,73 +141,90 @@ pool::vector<double> or_one(pool::vector<double> divisors) {
   return divisors;
 }
 
-// |x / divisor - y| of each sample. Requires: of usual size.
-pool::vector<double> distances(const Tensor& x, const pool::vector<double>& divisors, const Tensor& y, int axis) {
-  const Layout layout(x.shape(), axis);
-  pool::vector<double> found(size_t(layout.batch));
-  visit_floating("Jacobian", x.dtype(), [&]<class T>(T) {
-    layout.sums(x.data<T>(), y.data<T>(), found.data(), [&](int64_t i) {
-      return [scale = T(1 / divisors[size_t(i)])](auto a, auto b) { return (scale * a - b) * (scale * a - b); };
-    });
-  });
-  for (double& sum : found) sum = std::sqrt(sum);
-  return found;
-}
+}  // namespace
 
 // What one product with J and one with its transpose make of directions v, u = J v / |J v|.
-struct Round {
-  Tensor w;                      // J^T u, but for a factor of each sample
-  pool::vector<double> norms;    // of w
-  pool::vector<double> stretch;  // |J v|
-  pool::vector<double> scales;   // w / scale is J^T u / |J v|: v where it has converged
-  pool::vector<double> changes;  // |w / scale - v|
+struct Jacobian::Round {
+  Tensor w;                       // J^T u, but for a factor of each sample
+  pool::vector<double> norms;     // of w
+  pool::vector<double> stretch;   // |J v|
+  pool::vector<double> sigma;     // |J^T u|
+  pool::vector<double> residual;  // |J^T u - stretch v|
 };
-Round round_of(const Jacobian& jacobian, const Tensor& v, int axis) {
-  Tensor u = jacobian.apply(v);
-  pool::vector<double> stretch = norms_of(u, axis), scales = stretch;
-  if (std::all_of(stretch.begin(), stretch.end(), [](double s) { return s > 1e-12 && s < 1e12; })) {
-    for (double& s : scales) s *= s;  // u's length may stay
-  } else {
-    if (!u.owned()) u = kernel::clone(u);
-    divide_samples(u, axis, or_one(stretch));
-  }
-  Tensor w = jacobian.apply_transposed(u);
-  if (!w.owned() || !w.is_contiguous()) w = kernel::clone(w);
-  scales = or_one(std::move(scales));
-  pool::vector<double> norms = norms_of(w, axis), changes = distances(w, scales, v, axis);
-  return {std::move(w), std::move(norms), std::move(stretch), std::move(scales), std::move(changes)};
-}
 
-}  // namespace
+Jacobian::Round Jacobian::round_of(const Tensor& v) const {
+  const Factors* known = factors();
+  const Tensor after = known ? known->after : Tensor();  // it goes into the passes over u
+  const auto times = [&](const Tensor& x, bool transposed) {
+    if (known) return known->times(x, transposed, false);
+    return transposed ? apply_transposed(x) : apply(x);
+  };
+  const auto owned = [](Tensor x) { return x.owned() && x.is_contiguous() ? x : kernel::clone(x); };
+  Tensor u = times(v, false);
+  const auto scale = [&](auto f) {
+    if (!after.defined()) return;
+    visit_floating("Jacobian", y_dtype_,
+                   [&]<class T>(T) { kernel::map_row(f, u.numel(), u.data<T>(), u.data<T>(), after.data<T>()); });
+  };
+  pool::vector<double> stretch = after.defined() ? norms_of_product(u, after, axis_) : norms_of(u, axis_);
+  pool::vector<double> scales = stretch;  // w / scale is J^T u / |J v|
+  const bool usual = all_between(1e-12, stretch, 1e12);
+  if (usual) {  // u's length may stay
+    for (double& s : scales) s *= s;
+    scale([](auto a, auto b) { return a * b * b; });
+  } else {
+    scales = or_one(std::move(scales));
+    u = owned(std::move(u));
+    scale([](auto a, auto b) { return a * b; });
+    divide_samples(u, axis_, scales);
+    scale([](auto a, auto b) { return a * b; });
+  }
+  Tensor w = owned(times(u, true));
+
+  const size_t n = size_t(batch_);
+  const pool::vector<double> factors = reciprocals(scales);
+  pool::vector<double> norms(n), sigma(n), residual(n);
+  visit_floating("Jacobian", x_dtype_, [&]<class T>(T) {
+    const auto of_sample = [&](int64_t i) {
+      return std::tuple([](auto a, auto) { return a * a; },
+                        [f = T(factors[size_t(i)])](auto a, auto b) { return (f * a - b) * (f * a - b); });
+    };
+    Layout(x_shape_, axis_).sums(w.data<T>(), v.data<T>(), of_sample, {norms.data(), residual.data()});
+  });
+  if (all_between(1e-200, norms, 1e200)) roots(norms);
+  else norms = norms_of(w, axis_);
+  for (size_t i = 0; i < n; ++i) {
+    sigma[i] = norms[i] * stretch[i] * factors[i];
+    residual[i] = std::sqrt(residual[i]) * stretch[i];
+  }
+  for (size_t i = 0; !usual && i < n; ++i)
+    if (!(stretch[i] > 0 && std::isfinite(stretch[i]))) {
+      sigma[i] = residual[i] = stretch[i];
+      norms[i] = 0;
+    }
+  return {std::move(w), std::move(norms), std::move(stretch), std::move(sigma), std::move(residual)};
+}
 
 Sigma Jacobian::sigma_by_power(const SigmaOptions& options) const {
   double part;
   Tensor v = start_of(options, part);
   const size_t n = size_t(batch_);
-  pool::vector<double> sigma(n, 0.0), residual(n, 0.0), growth(n, 0.0);  // log |(J^T J)^k v|
+  const bool empty = inputs_ == 0 || outputs_ == 0;
+  pool::vector<double> sigma(empty ? n : 0), residual = sigma, growth(options.upper ? n : 0);  // log |(J^T J)^k v|
   Sigma result;
   result.method = "power", result.bound = "none";
-  for (bool done = inputs_ == 0 || outputs_ == 0; !done;) {
-    Round round = round_of(*this, v, axis_);
-    bool converged = true;
-    for (size_t i = 0; i < n; ++i) {
-      const double s = round.stretch[i];
-      if (s > 0 && std::isfinite(s)) {
-        sigma[i] = round.norms[i] / round.scales[i] * s;
-        residual[i] = round.changes[i] * s;
-        if (options.upper) growth[i] += std::log(s) + std::log(sigma[i]);
-        converged &= !(round.changes[i] > options.tolerance);  // a NaN is not waited for
-      } else {
-        sigma[i] = residual[i] = s;
-        growth[i] = infinity;
-        round.norms[i] = 0;
-      }
-    }
-    done = ++result.iterations >= options.iterations || converged;
+  for (bool done = empty; !done;) {
+    Round round = round_of(v);
+    sigma = std::move(round.sigma), residual = std::move(round.residual);
+    int64_t moving = 0;
+    for (size_t i = 0; i < n; ++i)
+      moving |= residual[i] > options.tolerance * round.stretch[i];  // no NaN is waited for
+    for (size_t i = 0; options.upper && i < n; ++i) growth[i] += std::log(round.stretch[i]) + std::log(sigma[i]);
+    done = ++result.iterations >= options.iterations || !moving;
     v = std::move(round.w);
     make_directions(v, axis_, std::move(round.norms), rng_);
   }
-  pool::vector<double> upper(n, inputs_ && outputs_ ? infinity : 0.0);
+  pool::vector<double> upper(n, empty ? 0 : infinity);
   if (options.upper && part > 0) {
     const double k = double(std::max<int64_t>(result.iterations, 1));
     for (size_t i = 0; i < n; ++i)

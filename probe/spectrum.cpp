@@ -52,6 +52,7 @@ double effective_rank_of(std::span<const double> values) {
 }  // namespace
 
 Tensor Jacobian::singular_values() const {
+  if (const Jacobian* first = of_first_sample()) return for_each_sample(first->singular_values());
   const Tensor matrices = matrix();
   const Tensor values(per_sample({std::min(outputs_, inputs_)}), f64);
   singular_values_of(matrices, batch_, outputs_, inputs_, values.data<double>());
@@ -77,13 +78,21 @@ Spectrum Jacobian::spectrum(const SpectrumOptions& options) const {
   if (options.top < 1)
     throw Error("Jacobian: spectrum: top is " + std::to_string(options.top) + ", at least 1 is needed");
   Spectrum result;
+  const std::initializer_list<Tensor*> lists = {&result.values, &result.residuals, &result.upper};
+  const std::initializer_list<Tensor*> numbers = {
+      &result.sigma_min,        &result.active_rows, &result.sigma_min_active, &result.condition,
+      &result.condition_active, &result.frobenius,   &result.stable_rank,      &result.effective_rank};
+  if (const Jacobian* first = of_first_sample()) {
+    result = first->spectrum(options);
+    for (const auto& tensors : {lists, numbers})
+      for (Tensor* each : tensors) *each = for_each_sample(*each);
+    result.seconds = timer.seconds();
+    return result;
+  }
   result.complete = all <= std::max(options.exact_below, options.top);
   const int64_t count = result.complete ? all : options.top;
-  for (Tensor* each : {&result.values, &result.residuals, &result.upper})
-    *each = kernel::full(per_sample({count}), 0, f64);
-  for (Tensor* each : {&result.sigma_min, &result.active_rows, &result.sigma_min_active, &result.condition,
-                       &result.condition_active, &result.frobenius, &result.stable_rank, &result.effective_rank})
-    *each = kernel::full(per_sample({}), NAN, f64);
+  for (Tensor* each : lists) *each = kernel::full(per_sample({count}), 0, f64);
+  for (Tensor* each : numbers) *each = kernel::full(per_sample({}), NAN, f64);
   if (result.complete) spectrum_by_svd(result);
   else spectrum_by_lanczos(options, result);
   for (int64_t i = 0; i < batch_; ++i) {

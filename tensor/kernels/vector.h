@@ -24,6 +24,10 @@ Vector<T> load(const T* x) {
   std::memcpy(&v, x, sizeof(v));
   return v;
 }
+template <class V, class T>
+void store(V v, T* x) {
+  std::memcpy(x, &v, sizeof(v));
+}
 // As many numbers, converted.
 template <class To, class T>
 Vector<To> load_as(const T* x) {
@@ -60,7 +64,11 @@ T sum_of_vector(Vector<T> v) {
   if constexpr (sizeof(T) == 4) return (q[0] + q[2]) + (q[1] + q[3]);
   else return q[0] + q[1];
 }
-// Four at once.
+template <class T>
+void sums_of_vectors(const Vector<T> (&vectors)[1], T (&sums)[1]) {
+  sums[0] = sum_of_vector<T>(vectors[0]);
+}
+// Four at once: the same numbers.
 template <class T>
 void sums_of_vectors(const Vector<T> (&vectors)[4], T (&sums)[4]) {
   Quarter<T> q[4];

@@ -118,6 +118,56 @@ TEST_CASE("Jacobian: power iteration finds each sample's largest singular value"
   for (double r : warm.residual.to_vector()) CHECK(r < 1e-4);
 }
 
+TEST_CASE("Jacobian: power steps of layers with factors, whatever their scale, sample by sample") {
+  for (Dtype dtype : {f64, f32})
+    for (int axis : {0, 1}) {
+      const Tensor w = normal({7, 5}, dtype);
+      const Tensor scales =
+          of({6, 1}, {0, NAN, 1, 1e-15, 1e15, 3}).to(dtype).reshape(axis ? Shape{1, 6, 1} : Shape{6, 1});
+      const Tensor x = leaf(axis ? Shape{2, 6, 5} : Shape{6, 5}, dtype);
+      const Jacobian j(linear(x, w) * scales, x, {.batch_axis = axis, .samples = probe::Samples::independent});
+      const double exact = Jacobian(linear(x, w), x, {.batch_axis = axis}).singular_values().to_vector()[0];
+      const auto found = j.sigma_max({.iterations = 2000, .tolerance = 0, .method = probe::SigmaMethod::power});
+      const auto sigma = found.sigma.to_vector(), residual = found.residual.to_vector();
+      CHECK(sigma[0] == 0);
+      CHECK(residual[0] == 0);
+      CHECK(std::isnan(sigma[1]));
+      CHECK(std::isnan(residual[1]));
+      const double rounding = dtype == f64 ? 1e-12 : 1e-5;
+      for (size_t i = 2; i < 6; ++i) {
+        const double scale = scales.to(f64).to_vector()[i];
+        CHECK(sigma[i] / scale == doctest::Approx(exact).epsilon(rounding));
+        CHECK(residual[i] / scale < 1e-3);
+      }
+      for (double d : found.direction.to_vector()) CHECK(std::isfinite(d));
+    }
+}
+
+TEST_CASE("Jacobian: a linear layer alone has one for all samples, and it is found once") {
+  for (int axis : {0, 1}) {
+    const Tensor x = leaf(axis ? Shape{3, 4, 5} : Shape{4, 3, 5}), w = normal({6, 5});
+    const Tensor y = linear(x, w, normal({6}));
+    const Jacobian j(y, x, {.batch_axis = axis});
+    const Tensor values = j.singular_values();
+    REQUIRE(to_string(values.shape()) == "(4, 15)");
+    const auto spectrum = j.spectrum();
+    check_close(spectrum.values, values, 1e-12);
+    CHECK(spectrum.condition.numel() == 4);
+    const auto sigma = j.sigma_max({.tolerance = 1e-10});
+    const auto warm = j.sigma_max({.start = sigma.direction, .unit_start = true, .noise = 0});
+    const Tensor found = sigma.sigma.clone(), directions = sigma.direction.transpose(0, axis).reshape({4, 15});
+    for (size_t i = 0; i < 4; ++i) {
+      CHECK(found.to_vector()[i] == doctest::Approx(values.to_vector()[i * 15]).epsilon(1e-10));
+      CHECK(warm.sigma.to_vector()[i] == doctest::Approx(found.to_vector()[i]).epsilon(1e-10));
+      CHECK(sigma.upper.to_vector()[i] >= found.to_vector()[i]);
+      CHECK(directions[int64_t(i)].to_vector() == directions[0].to_vector());  // of one power iteration
+    }
+    const Tensor image = j.apply(sigma.direction).transpose(0, axis).reshape({4, 18});
+    for (double square : sum(image * image, {1}).to_vector())
+      CHECK(std::sqrt(square) == doctest::Approx(found.to_vector()[0]).epsilon(1e-6));
+  }
+}
+
 TEST_CASE("Jacobian: Frobenius norms, exact and estimated") {
   const Tensor x = leaf({3, 40}), w = normal({50, 40});
   const Jacobian j(matmul(x, transpose(w)), x);

@@ -212,18 +212,27 @@ TEST_CASE("sums: beyond the range of float, and NaN") {
   CHECK(kernel::sum_of_squares(x.data(), 5000) == INFINITY);
 }
 
-TEST_CASE_TEMPLATE("sums_of_rows: the sum of each row, bit for bit, also of rows that leave the range", T, float,
+TEST_CASE_TEMPLATE("sums_of_rows: of several functions at once, whatever the other rows, also out of range", T, float,
                    double) {
   for (int64_t rows : {0, 1, 4, 7, 32})
     for (int64_t n : {0, 5, 16, 64, 80, 512, 4112}) {
       std::vector<T> x(size_t(rows * n)), y(x.size());
       for (size_t i = 0; i < x.size(); ++i) x[i] = T(std::sin(double(i))), y[i] = T(std::cos(3 * double(i)));
       for (int64_t i = 0; i < n && rows > 5; ++i) x[size_t(2 * n + i)] *= T(1e30), y[size_t(5 * n + i)] *= T(1e-30);
-      const auto of_row = [](int64_t row) { return [=](auto a, auto b) { return (a - T(row) * b) * a; }; };
-      std::vector<double> sums(size_t(rows), -1.0);
-      kernel::sums_of_rows(x.data(), y.data(), rows, n, of_row, sums.data());
-      for (int64_t r = 0; r < rows; ++r)
-        CHECK(sums[size_t(r)] == kernel::sum_of(x.data() + r * n, y.data() + r * n, n, of_row(r)));
+      const auto square = [](auto a, auto) { return a * a; };
+      const auto other = [](int64_t row) { return [=](auto a, auto b) { return (a - T(row) * b) * a; }; };
+      std::vector<double> squares(size_t(rows), -1.0), others = squares;
+      kernel::sums_of_rows(x.data(), y.data(), rows, n, [&](int64_t row) { return std::tuple(square, other(row)); },
+                           {squares.data(), others.data()});
+      for (int64_t r = 0; r < rows; ++r) {
+        const T *a = x.data() + r * n, *b = y.data() + r * n;
+        CHECK(squares[size_t(r)] == doctest::Approx(kernel::sum_of_squares(a, n)).epsilon(1e-6));
+        double terms = 0, found = -1;  // the scale of the second sum, whose terms have both signs
+        for (int64_t k = 0; k < n; ++k) terms += std::abs(double(other(r)(a[k], b[k])));
+        CHECK(std::abs(others[size_t(r)] - kernel::sum_of(a, b, n, other(r))) <= 1e-6 * terms);
+        kernel::sums_of_rows(a, b, 1, n, [&](int64_t) { return std::tuple(other(r)); }, {&found});
+        CHECK(others[size_t(r)] == found);
+      }
     }
 }
 
