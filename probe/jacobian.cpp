@@ -181,23 +181,37 @@ Owned<Jacobian::Factors> Jacobian::find_factors() const {
   return Owned(new Factors{diagonal(layer, y), diagonal(x, layer->input(0)), layer});
 }
 
-const Jacobian* Jacobian::of_first_sample() const {
+bool Jacobian::same_for_all() const {
   const Factors* known = factors();
-  const bool same = batch_ > 1 && axis_ + 1 < x_shape_.rank && known && known->layer && !known->after.defined() &&
-                    !known->before.defined();
-  if (!same) return nullptr;
-  if (!first_sample_) {
-    first_sample_ =
-        Owned(new Jacobian(Slice(*slice_), {.batch_axis = axis_, .samples = Samples::independent, .leading = 1}));
-    first_sample_->rng_ = rng_;
-  }
-  return first_sample_.get();
+  return batch_ > 1 && axis_ + 1 < x_shape_.rank && known && known->layer && !known->after.defined() &&
+         !known->before.defined();
+}
+
+Jacobian::Jacobian(const Jacobian& all, First)
+    : y_shape_(all.y_shape_),
+      x_shape_(all.x_shape_),
+      y_dtype_(all.y_dtype_),
+      x_dtype_(all.x_dtype_),
+      axis_(all.axis_),
+      inputs_(all.inputs_),
+      outputs_(all.outputs_),
+      rng_(all.rng_),
+      factors_sought_(true),
+      factors_(new Factors(*all.factors_)) {
+  x_shape_[axis_] = y_shape_[axis_] = 1;
 }
 
 Tensor Jacobian::for_each_sample(const Tensor& one, int axis) const {
-  Shape all = one.shape();
-  all[axis] = batch_;
-  return kernel::clone(one.expand(all));
+  Shape shape = one.shape();
+  shape[axis] = batch_;
+  const Tensor all(shape, one.dtype());
+  const Layout layout(shape, axis);
+  visit_floating("Jacobian", one.dtype(), [&]<class T>(T) {
+    T* to = all.data<T>();
+    for (int64_t o = 0; o < layout.outer; ++o)
+      for (int64_t i = 0; i < batch_; ++i) to = std::copy_n(one.data<T>() + o * layout.inner, layout.inner, to);
+  });
+  return all;
 }
 
 // diag(after) W diag(before) of each sample; undefined where W is not a whole sample's.

@@ -134,9 +134,11 @@ class Jacobian {
 
   bool some_sample_reaches_another();
   Shape per_sample(std::initializer_list<int64_t> sizes) const;  // with the batch before them, where there is one
-  // Where one linear layer is all there is, the samples have one Jacobian: asked of the first, which is a batch of one
-  // here, an answer is repeated for each. Null elsewhere.
-  const Jacobian* of_first_sample() const;
+  // Whether the samples have one Jacobian: one linear layer is all there is. Then the first is asked, a batch of one
+  // that lives no longer than this, and the answer repeated.
+  bool same_for_all() const;
+  struct First {};
+  Jacobian(const Jacobian& all, First);
   Tensor for_each_sample(const Tensor& one, int axis = 0) const;
   Tensor leading_of(const Tensor& all) const;
   Tensor with_the_rest(const Tensor& leading, const Shape& all) const;  // zeros
@@ -150,7 +152,6 @@ class Jacobian {
   mutable Rng rng_;
   mutable bool factors_sought_ = false;
   mutable Owned<Factors> factors_;
-  mutable Owned<Jacobian> first_sample_;
 };
 
 }  // namespace fathom::probe

@@ -37,10 +37,12 @@ Sigma Jacobian::sigma_max(const SigmaOptions& options) const {
     refuse("chance is " + std::to_string(options.chance) + ", not between 0 and 1");
   if (options.start.defined()) check_direction("sigma_max", options.start, x_shape_, x_dtype_);
   Sigma result;
-  if (const Jacobian* first = of_first_sample()) {
+  if (same_for_all()) {
+    const Jacobian first(*this, First());
     SigmaOptions of_first = options;
     if (options.start.defined()) of_first.start = options.start.slice(axis_, 0, 1);
-    result = first->sigma_max(of_first);
+    result = first.sigma_max(of_first);
+    rng_ = first.rng_;
     for (Tensor* each : {&result.sigma, &result.residual, &result.upper}) *each = for_each_sample(*each);
     result.direction = for_each_sample(result.direction, axis_);
   } else if (const Factors* known = factors(); known && !known->layer) {

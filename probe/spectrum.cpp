@@ -52,7 +52,7 @@ double effective_rank_of(std::span<const double> values) {
 }  // namespace
 
 Tensor Jacobian::singular_values() const {
-  if (const Jacobian* first = of_first_sample()) return for_each_sample(first->singular_values());
+  if (same_for_all()) return for_each_sample(Jacobian(*this, First()).singular_values());
   const Tensor matrices = matrix();
   const Tensor values(per_sample({std::min(outputs_, inputs_)}), f64);
   singular_values_of(matrices, batch_, outputs_, inputs_, values.data<double>());
@@ -82,8 +82,10 @@ Spectrum Jacobian::spectrum(const SpectrumOptions& options) const {
   const std::initializer_list<Tensor*> numbers = {
       &result.sigma_min,        &result.active_rows, &result.sigma_min_active, &result.condition,
       &result.condition_active, &result.frobenius,   &result.stable_rank,      &result.effective_rank};
-  if (const Jacobian* first = of_first_sample()) {
-    result = first->spectrum(options);
+  if (same_for_all()) {
+    const Jacobian first(*this, First());
+    result = first.spectrum(options);
+    rng_ = first.rng_;
     for (const auto& tensors : {lists, numbers})
       for (Tensor* each : tensors) *each = for_each_sample(*each);
     result.seconds = timer.seconds();

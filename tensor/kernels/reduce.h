@@ -77,10 +77,10 @@ void sums_of_rows(const T* x, const T* y, int64_t rows, int64_t n, F f, double* 
     size_t j = 0;
     std::apply([&](const auto&... g) { ((sums[j++][row] = sum(g)), ...); }, f(row));
   };
-  const bool in_vectors = n % w == 0 && n <= sum_block_size;
+  const bool is_short = n % w == 0 && n <= 16 * w;  // a longer one is worth several running sums
   int64_t row = 0;
-  for (; in_vectors && row + 4 <= rows; row += 4) some(row, std::make_integer_sequence<int64_t, 4>());
-  for (; in_vectors && row < rows; ++row) some(row, std::make_integer_sequence<int64_t, 1>());
+  for (; is_short && row + 4 <= rows; row += 4) some(row, std::make_integer_sequence<int64_t, 4>());
+  for (; is_short && row < rows; ++row) some(row, std::make_integer_sequence<int64_t, 1>());
   for (; row < rows; ++row) alone(row);
   for (double* const list : sums) {
     int64_t unusual = 0;
