@@ -68,9 +68,14 @@ template <Number X>
 bool operator<(X x, Real c) {
   return x < X(c.value);
 }
+// Of |x|, since libmvec's pow leaves negative numbers to the scalar one.
 template <Number X>
 X pow(X x, Real c) {
-  return std::pow(x, X(c.value));
+  const double half = c.value / 2;
+  const bool whole = c.value == std::trunc(c.value), odd = whole && half != std::trunc(half);
+  const X size = std::pow(std::abs(x), X(c.value)), below = whole ? size : std::numeric_limits<X>::quiet_NaN();
+  if (odd) return std::copysign(size, x);
+  return x < 0 && x >= std::numeric_limits<X>::lowest() ? below : size;
 }
 inline Tensor operator+(Real c, Tensor x) { return c.value + std::move(x); }
 inline Tensor operator-(Real c, Tensor x) { return c.value - std::move(x); }

@@ -21,5 +21,7 @@ extern "C" {
 [[gnu::simd("notinbranch"), gnu::const]] double sin(double);
 [[gnu::simd("notinbranch"), gnu::const]] float cosf(float);
 [[gnu::simd("notinbranch"), gnu::const]] double cos(double);
+[[gnu::simd("notinbranch"), gnu::const]] float powf(float, float);
+[[gnu::simd("notinbranch"), gnu::const]] double pow(double, double);
 }
 #endif

@@ -92,6 +92,9 @@ Tensor minimum(Tensor a, Tensor b) { return -maximum(-std::move(a), -std::move(b
 
 Tensor pow(Tensor x, double exponent) {
   if (exponent == 2) return square(std::move(x));
+  if (exponent == 3)
+    return pointwise(
+        "pow", std::move(x), [](auto e) { return e * e * e; }, [](auto e, Unused) { return 3_r * (e * e); });
   if (exponent == 0)  // p x^(p - 1) would be 0 * inf at 0
     return pointwise(
         "pow", std::move(x), [](auto e) { return decltype(e)(1); },
@@ -129,8 +132,9 @@ Tensor clamp(Tensor x, double low, double high) {
   return pointwise_number(
       "clamp", std::move(x),
       [low, high](auto e) {
-        using T = decltype(e);
-        return e < bound<T>(low) ? bound<T>(low) : e > bound<T>(high) ? bound<T>(high) : e;
+        const auto least = bound<decltype(e)>(low), most = bound<decltype(e)>(high);
+        const auto above = e < least ? least : e;
+        return above > most ? most : above;
       },
       [inside](auto e, Unused) { return inside(e); });
 }

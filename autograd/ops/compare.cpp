@@ -1,6 +1,9 @@
 #include "fathom/autograd/ops/compare.h"
 
+#include <bit>  // bit_cast
 #include <cmath>
+#include <cstdint>
+#include <type_traits>
 
 #include "fathom/autograd/ops/number.h"
 #include "fathom/autograd/record.h"
@@ -8,6 +11,14 @@
 
 namespace fathom {
 namespace {
+
+// c ? a : b in bits, which makes vectors where a choice makes jumps.
+template <class T>
+T chosen(bool c, T a, T b) {
+  using Bits = std::conditional_t<sizeof(T) == 8, uint64_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint8_t>>;
+  const Bits mask = Bits(-Bits(c));
+  return std::bit_cast<T>(Bits((std::bit_cast<Bits>(a) & mask) | (std::bit_cast<Bits>(b) & ~mask)));
+}
 
 template <class F>
 Tensor compare(const char* op, const Tensor& a, const Tensor& b, F f) {
@@ -136,8 +147,9 @@ Tensor where(const Tensor& c, const Tensor& a, const Tensor& b) {
   check_boolean("where", c);
   kernel::check_dtypes("where", a, b);
   const Tensor y(broadcast("where", c.shape(), broadcast("where", a.shape(), b.shape())), a.dtype());
-  visit(a.dtype(),
-        [&]<class T>(T) { kernel::map_into<T, bool, T, T>([](bool k, T p, T q) { return k ? p : q; }, y, c, a, b); });
+  visit(a.dtype(), [&]<class T>(T) {
+    kernel::map_into<T, bool, T, T>([](bool k, T p, T q) { return chosen(k, p, q); }, y, c, a, b);
+  });
   return record("where", y, keep(c), wrt(a, [](const Tensor& g, const Tensor& k) { return where(k, g, 0); }),
                 wrt(b, [](const Tensor& g, const Tensor& k) { return where(k, 0, g); }));
 }
@@ -145,8 +157,9 @@ Tensor where(const Tensor& c, const Tensor& a, double b) {
   check_boolean("where", c);
   check_number("where", b, a.dtype());
   const Tensor y(broadcast("where", c.shape(), a.shape()), a.dtype());
-  visit(a.dtype(),
-        [&]<class T>(T) { kernel::map_into<T, bool, T>([r = T(b)](bool k, T p) { return k ? p : r; }, y, c, a); });
+  visit(a.dtype(), [&]<class T>(T) {
+    kernel::map_into<T, bool, T>([r = T(b)](bool k, T p) { return chosen(k, p, r); }, y, c, a);
+  });
   return record("where", y, keep(c), wrt(a, [](const Tensor& g, const Tensor& k) { return where(k, g, 0); }));
 }
 Tensor where(const Tensor& c, double a, const Tensor& b) { return where(!c, b, a); }

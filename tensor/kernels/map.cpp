@@ -50,6 +50,16 @@ void copy(const Tensor& x, const Tensor& out) {
   });
 }
 
+bool is_transposed(const Tensor& x) {
+  const Shape &shape = x.shape(), &strides = x.strides();
+  const int last = shape.rank - 1;
+  if (shape.rank < 2 || !is_floating(x.dtype()) || shape[last] < 8 || strides[last] < 8) return false;
+  for (int d = 0; d < last; ++d)
+    if (strides[d] == 1 && shape[d] >= 8) return true;
+  return false;
+}
+Tensor rows_of(const Tensor& x) { return is_transposed(x) ? clone(x) : x; }
+
 Tensor clone(const Tensor& x) {
   Tensor out(x.shape(), x.dtype());
   copy(x, out);

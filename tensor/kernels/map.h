@@ -30,6 +30,11 @@ const T* gathered(const T* x, int64_t step, int64_t n, T* dense) {
   return dense;
 }
 
+// Whether it pays to bring x into rows first, which copy() does in squares: a large one whose numbers lie close along
+// another axis than the last.
+bool is_transposed(const Tensor& x);
+Tensor rows_of(const Tensor& x);  // itself, where it is not
+
 // out[i] = f(in[i]...), every input broadcast to out, which may be strided and may be one of the inputs itself.
 // Requires: the element types are as said; inputs broadcast to out's shape.
 template <class Out, class... In, class F, class... Tensors>
@@ -45,6 +50,7 @@ void map_into(F f, const Tensor& out, const Tensors&... in) {
       std::apply([&](auto*... p) { map_row(f, end - begin, to + begin, p + begin...); }, from);
     });
   }
+  if ((is_transposed(in) || ...)) return map_into<Out, In...>(f, out, rows_of(in)...);
   Shape walked = shape, strides[N] = {out.strides(), broadcast_strides(in.shape(), in.strides(), shape)...};
   join_axes(walked, strides);
   const int last = walked.rank - 1;
