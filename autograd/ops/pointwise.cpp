@@ -18,8 +18,8 @@ constexpr auto phi = [](const auto& x) { return inv_sqrt_2pi * exp(-0.5_r * (x *
 // x w with a weight w >= 0 that vanishes faster than x grows: 0 at infinity.
 constexpr auto weighted = [](const auto& x, const auto& w) { return where(w > 0_r, x, 0_r) * w; };
 
-// What gelu's slope reads x as: recorded, it ends where the slope is 0 or 1 in any dtype, as what is derived further
-// would be NaN at infinity.
+// What the slopes of erf and gelu read x as: recorded, it ends where they are constant in any dtype, as what is derived
+// further would be NaN at infinity.
 template <Number T>
 T near(T x) {
   return x;
@@ -87,7 +87,10 @@ Tensor tanh(Tensor x) {
 Tensor erf(Tensor x) {
   return pointwise(
       "erf", std::move(x), [](auto e) { return erf(e); },
-      [](auto e, Unused) { return Real{2 * std::numbers::inv_sqrtpi} * exp(-(e * e)); });
+      [](auto e, Unused) {
+        const auto at = near(e);
+        return Real{2 * std::numbers::inv_sqrtpi} * exp(-(at * at));
+      });
 }
 Tensor sigmoid(Tensor x) {
   return pointwise(
