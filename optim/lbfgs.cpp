@@ -234,7 +234,7 @@ double LBFGS::step(FunctionRef<Tensor()> loss) {
   return first.loss;
 }
 
-State LBFGS::state() const {
+State LBFGS::remembered() const {
   const auto pack = [](const Vector& from, const Shape& shape) {
     const Tensor x(shape, f64);
     std::copy(from.begin(), from.end(), x.data<double>());
@@ -253,7 +253,7 @@ State LBFGS::state() const {
           {"groups.0.lr", pack({groups[0].lr}, {})}};
 }
 
-void LBFGS::load_state(const State& state) {
+void LBFGS::restore(const State& state) {
   const char* const names[] = {"numbers", "direction", "gradient", "moves", "changes", "groups.0.lr"};
   if (state.size() != std::size(names))
     throw Error("load_state: LBFGS has 6 tensors, the state " + std::to_string(state.size()));

@@ -23,6 +23,8 @@ struct LBFGSOptions {
   double change_tol = 1e-9;    // or when neither the loss nor an element of a move changes by more
 };
 extern template class Grouped<LBFGSOptions>;
+// Its state: method.LBFGS, then numbers (length, curvature, loss, iterations), direction (n), gradient (n),
+// moves (k, n), changes (k, n), groups.0.lr, all f64, n counting the elements of all parameters.
 class LBFGS : public Grouped<LBFGSOptions> {
  public:
   using Grouped::Grouped;  // one group only
@@ -32,11 +34,6 @@ class LBFGS : public Grouped<LBFGSOptions> {
   // step at its end: of the gradient where it began, and of the change since.
   double step(FunctionRef<Tensor()> loss);
 
-  // numbers (length, curvature, loss, iterations), direction (n), gradient (n), moves (k, n), changes (k, n),
-  // groups.0.lr, all f64, n counting the elements of all parameters.
-  State state() const override;
-  void load_state(const State& state) override;
-
  private:
   using Vector = std::vector<double>;
   struct Point {  // on the line from where an iteration stands
@@ -44,6 +41,8 @@ class LBFGS : public Grouped<LBFGSOptions> {
     Vector gradient;
   };
   void update(Parameter& p, const Tensor& g, double scale) override;  // an Error: a step needs the loss
+  State remembered() const override;
+  void restore(const State& state) override;
   size_t count() const;
   Vector numbers(bool of_gradients) const;
   void remember(Vector move, Vector change);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <string_view>
 
 #include "fathom/autograd/node.h"
 #include "fathom/autograd/recording.h"
@@ -10,6 +11,11 @@
 #include "fathom/optim/observer.h"
 
 namespace fathom::optim {
+namespace {
+
+constexpr std::string_view of_method = "method.";
+
+}  // namespace
 
 // A tensor's shape stands at an address of its own.
 struct Optimizer::Known {
@@ -94,6 +100,25 @@ double Optimizer::step(StepOptions options) {
 }
 
 State Optimizer::state() const {
+  const Tensor yes({}, boolean);
+  *yes.data<bool>() = true;
+  State list{{std::string(of_method) + method(), yes}};
+  for (NamedTensor& each : remembered()) list.push_back(std::move(each));
+  return list;
+}
+
+void Optimizer::load_state(const State& state) {
+  State rest;
+  for (const NamedTensor& each : state) {
+    // A parameter named `method` has numbers under such names, but none that are boolean.
+    if (!each.name.starts_with(of_method) || each.tensor.dtype() != boolean) rest.push_back(each);
+    else if (const std::string other = each.name.substr(of_method.size()); other != method())
+      throw Error("load_state: " + std::string(method()) + " here, the state is " + other + "'s");
+  }
+  restore(rest);
+}
+
+State Optimizer::remembered() const {
   State list;
   const auto number = [&](const std::string& name, auto value) {
     Tensor x({}, dtype_of<decltype(value)>);
@@ -110,7 +135,7 @@ State Optimizer::state() const {
   return list;
 }
 
-void Optimizer::load_state(const State& state) {
+void Optimizer::restore(const State& state) {
   std::map<std::string, Tensor> left;
   for (const auto& [name, x] : state) left.emplace(name, x);
   // Undefined where there is none of this name.

@@ -40,11 +40,12 @@ class Optimizer {
   virtual void set_lr(double rate) = 0;  // of all groups
   std::vector<Tensor> parameters() const;
 
-  // For each parameter NAME: NAME.steps, i64 (), and once stepped NAME.first, .second, .third as far as the method has
-  // them; for each group groups.N.lr, f64 ().
-  virtual State state() const;
-  // Throws Error, before any change, when a name is missing or not known here or a shape or dtype differs.
-  virtual void load_state(const State& state);
+  // First method.M, boolean (), M being the method. Then for each parameter NAME: NAME.steps, i64 (), and once stepped
+  // NAME.first, .second, .third as far as the method has them; for each group groups.N.lr, f64 ().
+  State state() const;
+  // Throws Error, before any change, when the state is another method's, a name is missing or not known here, or a
+  // shape or dtype differs. A state without a method, as older files are, is taken for this one's.
+  void load_state(const State& state);
 
  protected:
   struct Parameter {
@@ -67,6 +68,10 @@ class Optimizer {
     int least, most;
   };
   virtual Memory remembers() const { return {0, 0}; }
+  // What a state holds beside the method's name.
+  virtual const char* method() const = 0;
+  virtual State remembered() const;
+  virtual void restore(const State& state);
 
   std::vector<Parameter> parameters_;
 
@@ -109,6 +114,7 @@ class Grouped : public Optimizer {
   void check_any() const {
     if (parameters_.empty()) throw Error(std::string(Options::method) + ": no parameters");
   }
+  const char* method() const override { return Options::method; }
   double* rate(size_t group) override { return group < groups.size() ? &groups[group].lr : nullptr; }
 };
 

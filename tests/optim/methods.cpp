@@ -99,10 +99,10 @@ TEST_CASE("states: names, and what does not fit") {
   optim::State state = opt.state();
   std::vector<std::string> names;
   for (const auto& each : state) names.push_back(each.name);
-  CHECK(names == std::vector<std::string>{"parameter 0.steps", "parameter 0.first", "parameter 0.second",
+  CHECK(names == std::vector<std::string>{"method.Adam", "parameter 0.steps", "parameter 0.first", "parameter 0.second",
                                           "parameter 1.steps", "parameter 1.first", "parameter 1.second",
                                           "groups.0.lr"});
-  CHECK(state[0].tensor.item<int64_t>() == 1);
+  CHECK(state[1].tensor.item<int64_t>() == 1);
   const auto load = [&](const optim::State& from) { return error_of([&] { opt.load_state(from); }); };
   CHECK(load({}) == "load_state: the state has no parameter 0.steps");
   state.push_back({"x", p.w});
@@ -110,22 +110,53 @@ TEST_CASE("states: names, and what does not fit") {
   state.back() = {"parameter 1.third", ones({4})};
   CHECK(load(state) == "load_state: parameter 1.third is f64 (4, 1) here, f32 (4) in the state");
   state = opt.state();
-  state.erase(state.begin() + 2);
+  state.erase(state.begin() + 3);
   CHECK(load(state) == "load_state: the state has no parameter 0.second");
-  CHECK(opt.state().size() == 7);
+  CHECK(opt.state().size() == 8);
   optim::SGD plain({p.w, p.b}), heavy({p.w, p.b}, {.momentum = 0.9});
   take_step(plain, p);
   heavy.load_state(plain.state());  // momentum that has not begun
   take_step(heavy, p);
-  CHECK(error_of([&] { heavy.load_state(opt.state()); }) ==
-        "load_state: parameter 0.second of the state is not known here");
-  CHECK(heavy.state().size() == 5);
+  CHECK(heavy.state().size() == 6);
+  state = opt.state();
+  state.erase(state.begin());  // as files before had no method
+  CHECK(load(state) == "");
+  CHECK(error_of([&] { heavy.load_state(state); }) == "load_state: parameter 0.second of the state is not known here");
   optim::RMSprop centered({p.w, p.b}, {.centered = true});
-  CHECK(error_of([&] { centered.load_state(opt.state()); }) == "load_state: the state has no parameter 0.third");
+  CHECK(error_of([&] { centered.load_state(state); }) == "load_state: the state has no parameter 0.third");
   optim::Adam named(std::vector<NamedTensor>{{"w", p.w}, {"b", p.b}});
   CHECK(load(named.state()) == "load_state: the state has no parameter 0.steps; its names begin with w.steps");
   optim::LBFGS other({p.w});
-  CHECK(error_of([&] { other.load_state(opt.state()); }) == "load_state: LBFGS has 6 tensors, the state 7");
+  CHECK(error_of([&] { other.load_state(state); }) == "load_state: LBFGS has 6 tensors, the state 7");
+}
+
+TEST_CASE("states: another method's is refused, and nothing changed") {
+  const Problem p;
+  const auto each_method = [&p](auto f) {
+    const std::vector list{p.w};
+    f(std::string("SGD"), optim::SGD(list));
+    f(std::string("Adam"), optim::Adam(list));
+    f(std::string("AdamW"), optim::AdamW(list));
+    f(std::string("RMSprop"), optim::RMSprop(list));
+    f(std::string("Adagrad"), optim::Adagrad(list));
+    f(std::string("Muon"), optim::Muon(list));
+    f(std::string("LBFGS"), optim::LBFGS(list));
+  };
+  for (const bool stepped : {false, true})
+    each_method([&](const std::string& from, auto giver) {
+      if (stepped) take_step(giver, p);
+      giver.set_lr(0.125);
+      const optim::State state = giver.state();
+      each_method([&](const std::string& to, auto taker) {
+        INFO(from << " to " << to);
+        CHECK(error_of([&] { taker.load_state(state); }) ==
+              (from == to ? "" : "load_state: " + to + " here, the state is " + from + "'s"));
+        CHECK((taker.lr() == 0.125) == (from == to));
+      });
+    });
+  const Tensor w = ones({2});
+  optim::SGD named_method(std::vector<NamedTensor>{{"method", w}});
+  CHECK_NOTHROW(named_method.load_state(named_method.state()));
 }
 
 TEST_CASE("decay: coupled goes through the method, decoupled past it") {
