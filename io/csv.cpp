@@ -1,6 +1,6 @@
 #include "fathom/io/csv.h"
 
-#include <algorithm>  // copy, min
+#include <algorithm>  // all_of, copy, min
 #include <charconv>
 #include <cmath>
 #include <string_view>
@@ -42,12 +42,15 @@ class CsvReader {
     return true;
   }
 
+  static bool is_number(const std::string& cell) {
+    double value;
+    return parse(cell, value) != std::errc::invalid_argument;
+  }
   template <class T>
   T number(const std::string& cell, size_t column) const {
     std::conditional_t<std::is_floating_point_v<T>, double, T> value{};
-    const char* const end = cell.data() + cell.size();
-    const auto [rest, error] = std::from_chars(cell.data(), end, value);
-    if (error == std::errc::invalid_argument || rest != end) fail("'" + cell + "' is no number", column);
+    const std::errc error = parse(cell, value);
+    if (error == std::errc::invalid_argument) fail("'" + cell + "' is no number", column);
     const T result = T(value);
     if (error != std::errc() || (std::isinf(double(result)) && !std::isinf(double(value))))
       fail(cell + " is beyond the range of " + to_string(dtype_of<T>), column);
@@ -61,6 +64,12 @@ class CsvReader {
   }
 
  private:
+  template <class T>
+  static std::errc parse(const std::string& cell, T& value) {
+    const char* const end = cell.data() + cell.size();
+    const auto [rest, error] = std::from_chars(cell.data(), end, value);
+    return rest == end ? error : std::errc::invalid_argument;
+  }
   // Takes the line's next cell off it, without the spaces and quotes around it. Whether another follows.
   bool cell(std::string_view& line, std::vector<std::string>& cells) const {
     std::string& text = cells.back();
@@ -103,7 +112,9 @@ Table read_csv(const std::string& path, CsvOptions options) {
     CsvReader reader(path, options);
     Table table;
     std::vector<std::string> cells;
-    if (options.header) reader.next(table.names);
+    if (options.header.value_or(true) && reader.next(table.names) && !options.header &&
+        std::all_of(table.names.begin(), table.names.end(), CsvReader::is_number))
+      reader.fail("names of columns or a row? It is all numbers: say .header = true or false");
     std::vector<T> numbers;
     while (reader.next(cells))
       for (size_t i = 0; i < cells.size(); ++i) numbers.push_back(reader.template number<T>(cells[i], i + 1));

@@ -52,6 +52,20 @@ TEST_CASE("csv: what programs put around numbers") {
   CHECK((csv.read("a,b").numbers.shape() == Shape{0, 2} && csv.read("a,b\n").names.size() == 2));
 }
 
+TEST_CASE("csv: a first line of numbers alone is no header unless it is said to be one") {
+  const Csv csv;
+  const std::string asks = "line 1: names of columns or a row? It is all numbers: say .header = true or false";
+  for (const std::string line : {"1,2", "2019", "\"1\",2", "nan,-inf", "1e400,0.5"})
+    CHECK(csv.message(line + "\n") == asks);
+  CHECK(csv.message("1.5,2\n3,4\n", {.dtype = i64}) == asks);
+  const io::Table years = csv.read("2019,2020\n1,2\n", {.header = true});
+  CHECK((years.names == std::vector<std::string>{"2019", "2020"} && years.numbers.to_vector() == Numbers{1, 2}));
+  CHECK(csv.read("2019,2020\n1,2\n", {.header = false}).numbers.to_vector() == Numbers{2019, 2020, 1, 2});
+  CHECK(csv.read("year,2020\n1,2\n").names == std::vector<std::string>{"year", "2020"});
+  CHECK(csv.read("1,\n1,2\n").names == std::vector<std::string>{"1", ""});
+  CHECK(csv.message("a,b\n1,2\n", {.header = false}) == "line 1, column 1: 'a' is no number");
+}
+
 TEST_CASE("csv: a comma locale changes nothing") {
   const Csv csv;
   const char* const before = std::setlocale(LC_NUMERIC, nullptr);
