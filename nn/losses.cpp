@@ -1,6 +1,7 @@
 #include "fathom/nn/losses.h"
 
-#include <cmath>  // INFINITY
+#include <algorithm>  // max
+#include <cmath>      // INFINITY
 
 #include "fathom/autograd/families.h"
 #include "fathom/autograd/ops/index.h"
@@ -48,7 +49,7 @@ Tensor bce_with_logits(const Tensor& logits, const Tensor& target) {
                        [](auto x, Unused, Unused) { return -x; }));
 }
 
-Tensor nll_loss(const Tensor& log_p, const Tensor& labels) {
+Tensor nll_loss(const Tensor& log_p, const Tensor& labels, std::optional<int64_t> ignore_index) {
   if (log_p.dim() < 1 || labels.dim() != log_p.dim() - 1)
     throw Error("nll_loss: log_p is (..., classes), labels (...), got " + to_string(log_p.shape()) + " and " +
                 to_string(labels.shape()));
@@ -57,8 +58,11 @@ Tensor nll_loss(const Tensor& log_p, const Tensor& labels) {
       throw Error("nll_loss: log_p is (..., classes), labels (...), got " + to_string(log_p.shape()) + " and " +
                   to_string(labels.shape()));
   if (labels.dtype() != i64) throw Error(std::string("nll_loss: labels are i64, got ") + to_string(labels.dtype()));
-  check_each("nll_loss", "label", labels, log_p.shape().back(), "classes");
-  return -mean_loss("nll_loss", gather(log_p, -1, unsqueeze(labels, -1)));
+  check_each("nll_loss", "label", labels, log_p.shape().back(), "classes", ignore_index);
+  const Tensor at = unsqueeze(labels, -1);
+  if (!ignore_index || !at.numel()) return -mean_loss("nll_loss", gather(log_p, -1, at));
+  const Tensor counts = at != double(*ignore_index);
+  return -sum(where(counts, gather(log_p, -1, where(counts, at, 0)), 0)) / std::max(1.0, sum(counts).item());
 }
 
 Tensor kl_div(const Tensor& log_p, const Tensor& q) {

@@ -1,10 +1,12 @@
 // Losses: the mean over all elements, or over the rows, as a scalar.
 #pragma once
+#include <optional>
+
 #include "fathom/autograd/ops/fused.h"
 
 namespace fathom::nn {
 
-using fathom::cross_entropy;  // (logits, labels, label_smoothing = 0)
+using fathom::cross_entropy;  // (logits, labels, {.label_smoothing, .ignore_index})
 using fathom::mse_loss;       // (prediction, target)
 
 // Each throws Error when the shapes differ, and over no elements.
@@ -16,8 +18,9 @@ Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta =
 // ones too. Targets in [0, 1].
 Tensor bce_with_logits(const Tensor& logits, const Tensor& target);
 
-// The mean of -log_p[label] over the rows; log_p (..., classes), labels (...) i64. With log_softmax: cross_entropy.
-Tensor nll_loss(const Tensor& log_p, const Tensor& labels);
+// The mean of -log_p[label] over the rows, but those whose label is to be ignored, which may be any number; 0 where
+// none is left. log_p (..., classes), labels (...) i64. With log_softmax: cross_entropy.
+Tensor nll_loss(const Tensor& log_p, const Tensor& labels, std::optional<int64_t> ignore_index = {});
 // Kullback & Leibler's sum of q (log q - log p) over the last axis, the mean over the rows (PyTorch's "batchmean"); q
 // log q and its slope are 0 at q = 0.
 Tensor kl_div(const Tensor& log_p, const Tensor& q);

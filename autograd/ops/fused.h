@@ -1,5 +1,7 @@
 // Ops whose derivatives share work: first order in both modes by kernels, higher orders by composition.
 #pragma once
+#include <optional>
+
 #include "fathom/tensor/random.h"
 #include "fathom/tensor/tensor.h"
 
@@ -26,9 +28,15 @@ Tensor batch_norm(const Tensor& x, const ChannelMoments& given, const Tensor& we
                   double eps = 1e-5);
 // The mean of (a - b)^2.
 Tensor mse_loss(const Tensor& a, const Tensor& b);
-// The mean of -sum_k q_k log softmax(logits)_k over the rows; logits (..., classes), labels (...) i64,
-// q = (1 - smoothing) onehot(label) + smoothing / classes.
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double label_smoothing = 0);
+struct CrossEntropyOptions {
+  double label_smoothing = 0;
+  std::optional<int64_t> ignore_index = {};  // rows with this label, which may be any number, do not count
+};
+// The mean of -sum_k q_k log softmax(logits)_k over the rows that count, 0 where none does; logits (..., classes),
+// labels
+// (...) i64, q = (1 - smoothing) onehot(label) + smoothing / classes. Throws Error over no rows at all.
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, CrossEntropyOptions options = {});
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double label_smoothing);
 // Each element is zero with probability p, else scaled by 1 / (1 - p) (Srivastava et al. 2014).
 Tensor dropout(Tensor x, double p, Rng& rng = default_rng());
 

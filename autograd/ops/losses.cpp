@@ -1,3 +1,7 @@
+#include <algorithm>  // count, fill_n, max
+#include <vector>
+
+#include "fathom/autograd/create.h"
 #include "fathom/autograd/families.h"
 #include "fathom/autograd/joint.h"
 #include "fathom/autograd/ops/fused.h"
@@ -48,10 +52,22 @@ Tensor mse_jvp(const Pair& ts, const Pair& in) {
 
 // ---- cross entropy ----
 
-struct Smoothing {
-  double label, other;  // q at the label, beyond what every class has; q at any class
+struct Targets {
+  double label, other;             // q at the label, beyond what every class has; q at any class
+  std::optional<int64_t> ignored;  // the label of rows that do not count
+  double count;                    // of the rows that do, at least 1
 };
-Smoothing shares(double smoothing, int64_t classes) { return {1 - smoothing, smoothing / double(classes)}; }
+
+// Of labels that fit the logits.
+Targets targets_of(const Tensor& logits, const Tensor& labels, const CrossEntropyOptions& options) {
+  const Tensor y = rows::dense(labels);
+  const int64_t classes = rows::columns(logits), *label = y.data<int64_t>();
+  const auto ignored = options.ignore_index;
+  check_each("cross_entropy", "label", y, classes, "classes", ignored);
+  const int64_t left_out = ignored ? std::count(label, label + y.numel(), *ignored) : 0;
+  return {1 - options.label_smoothing, options.label_smoothing / double(classes), ignored,
+          double(std::max<int64_t>(1, y.numel() - left_out))};
+}
 
 void check_cross_entropy(const Tensor& logits, const Tensor& labels, double smoothing) {
   if (!is_floating(logits.dtype())) not_floating("cross_entropy", logits.dtype());
@@ -68,11 +84,9 @@ void check_cross_entropy(const Tensor& logits, const Tensor& labels, double smoo
 }
 
 // The loss; p becomes the softmax.
-Tensor cross_entropy_value(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& p) {
+Tensor cross_entropy_value(const Tensor& logits, const Tensor& labels, const Targets& q, const Tensor& p) {
   const Tensor x = rows::dense(logits), y = rows::dense(labels), loss({}, logits.dtype());
   const int64_t n = rows::columns(x), count = rows::count(x), *label = y.data<int64_t>();
-  check_each("cross_entropy", "label", y, n, "classes");
-  const Smoothing q = shares(smoothing, n);
   visit_floating("cross_entropy", x.dtype(), [&]<class T>(T) {
     const Tensor maxima({count}, x.dtype()), sums({count}, x.dtype());
     const T* from = x.data<T>();
@@ -82,6 +96,10 @@ Tensor cross_entropy_value(const Tensor& logits, const Tensor& labels, double sm
       for (int64_t r = first; r < last; ++r) {
         auto scale = [by = 1 / s[r]](T e) { return e * by; };
         kernel::map_row(scale, n, to + r * n, static_cast<const T*>(to) + r * n);
+        if (label[r] == q.ignored) {
+          s[r] = 0;
+          continue;
+        }
         // -sum_k q_k (x_k - m - log s), the q adding up to 1
         const T* row = from + r * n;
         double row_loss = std::log(double(s[r])) - q.label * double(row[label[r]] - m[r]);
@@ -89,43 +107,61 @@ Tensor cross_entropy_value(const Tensor& logits, const Tensor& labels, double sm
         s[r] = T(row_loss);
       }
     });
-    *loss.data<T>() = T(kernel::sum(s, count) / double(count));
+    *loss.data<T>() = T(kernel::sum(s, count) / q.count);
   });
   return loss;
 }
 
-// (p - q) g / rows
-Tensor cross_entropy_vjp(double g, const Tensor& labels, const Tensor& p, double smoothing) {
+// (p - q) g / count, and 0 in the rows that do not count.
+Tensor cross_entropy_vjp(double g, const Tensor& labels, const Tensor& p, const Targets& q) {
   const Tensor y = rows::dense(labels), out(p.shape(), p.dtype());
   const int64_t n = rows::columns(p), count = rows::count(p), *label = y.data<int64_t>();
-  const Smoothing q = shares(smoothing, n);
   visit_floating("cross_entropy", p.dtype(), [&]<class T>(T) {
-    const T *from = p.data<T>(), scale = T(g / double(count)), other = T(q.other), at_label = T(q.label) * scale;
+    const T *from = p.data<T>(), scale = T(g / q.count), other = T(q.other), at_label = T(q.label) * scale;
     T* to = out.data<T>();
     rows::each_block(count, n, [&](int64_t first, int64_t last) {
       auto minus = [=](T e) { return (e - other) * scale; };
       kernel::map_row(minus, (last - first) * n, to + first * n, from + first * n);
-      for (int64_t r = first; r < last; ++r) to[r * n + label[r]] -= at_label;
+      for (int64_t r = first; r < last; ++r)
+        if (label[r] == q.ignored) std::fill_n(to + r * n, n, T(0));
+        else to[r * n + label[r]] -= at_label;
     });
   });
   return out;
 }
 
-// The mean of sum_k (p - q)_k t_k
-Tensor cross_entropy_jvp(const Tensor& tangent, const Tensor& labels, const Tensor& p, double smoothing) {
+// The mean of sum_k (p - q)_k t_k over the rows that count.
+Tensor cross_entropy_jvp(const Tensor& tangent, const Tensor& labels, const Tensor& p, const Targets& q) {
   const Tensor y = rows::dense(labels), ts = rows::dense(tangent), out({}, p.dtype());
   const int64_t n = rows::columns(p), count = rows::count(p), *label = y.data<int64_t>();
-  const Smoothing q = shares(smoothing, n);
   visit_floating("cross_entropy", p.dtype(), [&]<class T>(T) {
     const T *from = p.data<T>(), *t = ts.data<T>();
     double total = 0;
     for (int64_t r = 0; r < count; ++r) {
+      if (label[r] == q.ignored) continue;
       const auto rule = [other = T(q.other)](auto a, auto b) { return (a - other) * b; };
       total += kernel::sum_of(from + r * n, t + r * n, n, rule) - q.label * double(t[r * n + label[r]]);
     }
-    *out.data<T>() = T(total / double(count));
+    *out.data<T>() = T(total / q.count);
   });
   return out;
+}
+
+// The rows of logits that count, and their labels.
+Pair that_count(const Pair& in, int64_t ignored) {
+  const Tensor y = in[1].reshape({in[1].numel()}).contiguous();
+  std::vector<int64_t> places;
+  for (int64_t i = 0; i < y.numel(); ++i)
+    if (y.data<int64_t>()[i] != ignored) places.push_back(i);
+  const Tensor at = from_data(places, {int64_t(places.size())});
+  return {index_select(in[0].reshape({y.numel(), rows::columns(in[0])}), 0, at), index_select(y, 0, at)};
+}
+
+// The loss by ops.
+Tensor composed_cross_entropy(Pair in, const Targets& q) {
+  if (q.ignored) in = that_count(in, *q.ignored);
+  const Tensor log_p = log_softmax(in[0]), at_label = sum(gather(log_p, -1, unsqueeze(in[1], -1)));
+  return (q.other == 0 ? q.label * at_label : q.label * at_label + q.other * sum(log_p)) / -q.count;
 }
 
 }  // namespace
@@ -141,23 +177,21 @@ Tensor mse_loss(const Tensor& a, const Tensor& b) {
                       [](const Pair& in) { return mean(square(in[0] - in[1])); });
 }
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double label_smoothing) {
-  check_cross_entropy(logits, labels, label_smoothing);
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, CrossEntropyOptions options) {
+  check_cross_entropy(logits, labels, options.label_smoothing);
+  const Targets q = targets_of(logits, labels, options);
   const Tensor p(logits.shape(), logits.dtype());
-  Tensor y = cross_entropy_value(logits, labels, label_smoothing, p);
+  Tensor y = cross_entropy_value(logits, labels, q, p);
   return record_joint(
       "cross_entropy", std::move(y), Pair{logits, labels},
-      [p, label_smoothing](const Tensor& g, Wanted, const Pair& in) {
-        return Pair{cross_entropy_vjp(g.item(), in[1], p, label_smoothing), Tensor()};
+      [p, q](const Tensor& g, Wanted, const Pair& in) {
+        return Pair{cross_entropy_vjp(g.item(), in[1], p, q), Tensor()};
       },
-      [p, label_smoothing](const Pair& ts, const Pair& in) {
-        return cross_entropy_jvp(ts[0], in[1], p, label_smoothing);
-      },
-      [label_smoothing](const Pair& in) {
-        const Tensor log_p = log_softmax(in[0]);
-        const Tensor loss = -mean(gather(log_p, -1, unsqueeze(in[1], -1)));
-        return label_smoothing == 0 ? loss : (1 - label_smoothing) * loss - label_smoothing * mean(log_p);
-      });
+      [p, q](const Pair& ts, const Pair& in) { return cross_entropy_jvp(ts[0], in[1], p, q); },
+      [q](const Pair& in) { return composed_cross_entropy(in, q); });
+}
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double label_smoothing) {
+  return cross_entropy(logits, labels, {.label_smoothing = label_smoothing});
 }
 
 }  // namespace fathom

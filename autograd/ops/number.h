@@ -1,6 +1,7 @@
 // Numbers that meet a tensor take its dtype; numbers in a tensor that count something.
 #pragma once
 #include <cmath>
+#include <optional>
 
 #include "fathom/tensor/kernels/walk.h"
 #include "fathom/tensor/tensor.h"
@@ -26,12 +27,13 @@ inline void check_fits_i64(const char* op, const Tensor& x) {
   });
 }
 
-// Throws Error, "op: label 3 is not one of 3 classes", unless each of these i64 numbers is in 0 .. n - 1.
-inline void check_each(const char* op, const char* what, const Tensor& numbers, int64_t n, const char* of_what) {
+// Throws Error, "op: label 3 is not one of 3 classes", unless each of these i64 numbers is in 0 .. n - 1, or `but`.
+inline void check_each(const char* op, const char* what, const Tensor& numbers, int64_t n, const char* of_what,
+                       std::optional<int64_t> but = {}) {
   const Tensor list = numbers.contiguous();
   const int64_t* at = list.data<int64_t>();
   for (int64_t i = 0; i < list.numel(); ++i)
-    if (at[i] < 0 || at[i] >= n)
+    if ((at[i] < 0 || at[i] >= n) && at[i] != but)
       throw Error(std::string(op) + ": " + what + " " + std::to_string(at[i]) + " is not one of " + std::to_string(n) +
                   " " + of_what);
 }

@@ -2,7 +2,8 @@
 //
 // What no row can say:
 //   Errors instead of NaN or of a silent conversion: mean, amax and argmax over an empty axis; var of fewer numbers
-//   than the correction needs; i64 with floats, fractions with i64; labels below 0, of which libtorch ignores -100.
+//   than the correction needs; i64 with floats, fractions with i64; labels below 0, of which libtorch ignores -100
+//   without being told to.
 //   Masks: a boolean one is true where a query may attend; libtorch's attn_mask is true where it may not.
 //   Layouts and defaults: attention takes the batch first; argmax and softmax take the last axis; a TransformerBlock is
 //   pre-norm with GELU, four times as wide within, without dropout; LBFGS always searches along its direction, and its

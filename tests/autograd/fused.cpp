@@ -181,6 +181,50 @@ TEST_CASE("cross_entropy: large logits, infinities, NaN") {
   CHECK(g[3] == doctest::Approx((1.0 / 3 - 1) / 2));
 }
 
+TEST_CASE("cross_entropy: rows of an ignored label count for nothing, in both modes and second order") {
+  const Tensor logits = normal({2, 5, 4}, 1);
+  for (const int64_t ignored : {-100, 2, 9}) {
+    Tensor labels({2, 5}, i64);
+    std::vector<int64_t> kept;
+    for (int64_t i = 0; i < 10; ++i) {
+      labels.data<int64_t>()[i] = i % 3 ? i % 2 : ignored;
+      if (i % 3) kept.push_back(i);
+    }
+    const Tensor at = from_data(kept, {int64_t(kept.size())});
+    for (const double s : {0.0, 0.1}) {
+      const CrossEntropyOptions options{.label_smoothing = s, .ignore_index = ignored};
+      check_same([&](auto in) { return cross_entropy(in[0], labels, options); },
+                 [&](auto in) {
+                   return cross_entropy(index_select(in[0].reshape({10, 4}), 0, at),
+                                        index_select(labels.reshape({10}), 0, at), s);
+                 },
+                 {logits});
+      CHECK_NOTHROW(check_grads([&](auto in) { return cross_entropy(in[0], labels, options); }, {logits}));
+    }
+  }
+}
+
+TEST_CASE("cross_entropy: what stands in ignored rows does not matter; where all are, loss and slopes are 0") {
+  const CrossEntropyOptions options{.ignore_index = -100};
+  for (const Tensor& labels : {tensor({-100, 1}), tensor({-100, -100})}) {
+    Tensor x = tensor({{quiet_nan, infinite}, {0.0, 0.0}}).requires_grad_();
+    const double half = labels[1].item() == 1 ? 0.5 : 0, quarter = half * half;
+    const Tensor loss = cross_entropy(x, labels, options), one = ones({2, 2});
+    CHECK(loss.item() == doctest::Approx(std::log(2) * 2 * half));
+    CHECK(jvp(loss, x, tensor({{1.0, 1.0}, {1.0, 0.0}})).item() == half);
+    const Tensor g = grad(loss, x, {.create_graph = true});
+    CHECK(grad(loss, x).to_vector() == std::vector<double>{0, 0, half, -half});
+    CHECK(g.to_vector() == std::vector<double>{0, 0, half, -half});
+    CHECK(vjp(g, x, tensor({{1.0, 1.0}, {1.0, 0.0}})).to_vector() == std::vector<double>{0, 0, quarter, -quarter});
+  }
+  CHECK(error_of([] {
+          cross_entropy(zeros({2, 3}), tensor({-100, -1}), {.ignore_index = -100});
+        }) == "cross_entropy: label -1 is not one of 3 classes");
+  CHECK(error_of([] {
+          cross_entropy(zeros({0, 10}), Tensor({0}, i64), {.ignore_index = 0});
+        }) == "cross_entropy: the mean over no rows: (0, 10)");
+}
+
 TEST_CASE("cross_entropy: bad input") {
   CHECK(error_of([] {
           cross_entropy(zeros({2, 10}), tensor({1, 10}));

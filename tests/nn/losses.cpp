@@ -151,3 +151,17 @@ TEST_CASE("nll_loss: a label that is no class") {
         }) == "nll_loss: label -1 is not one of 3 classes");
   CHECK(error_of([&] { nn::nll_loss(log_p, zeros({2})); }) == "nll_loss: labels are i64, got f32");
 }
+
+TEST_CASE("nll_loss: rows of an ignored label count for nothing, in both modes and second order") {
+  const Tensor logits = normal({2, 3, 4}, 5), labels = tensor({{1, -100, 3}, {0, 2, -100}});
+  const auto loss = [&](const Tensor& x) { return nn::nll_loss(log_softmax(x), labels, -100); };
+  CHECK(loss(logits).item() ==
+        doctest::Approx(nn::cross_entropy(logits, labels, {.ignore_index = -100}).item()).epsilon(1e-13));
+  CHECK(error_of([&] { check_grads([&](auto x) { return loss(x[0]); }, {logits}); }) == "");
+  const Tensor log_p = tensor({{-INFINITY, -INFINITY}, {-0.5, -2.0}}).requires_grad_();
+  CHECK(grad(nn::nll_loss(log_p, tensor({1, 0}), 1), log_p).to_vector() == std::vector<double>{0, 0, -1, 0});
+  const Tensor none = nn::nll_loss(log_p, tensor({7, 7}), 7);
+  CHECK(none.item() == 0);
+  CHECK(grad(none, log_p).to_vector() == std::vector<double>(4, 0));
+  CHECK(error_of([&] { nn::nll_loss(log_p, tensor({7, 2}), 7); }) == "nll_loss: label 2 is not one of 2 classes");
+}
