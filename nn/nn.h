@@ -14,6 +14,7 @@
 #include "fathom/nn/parametrize.h"
 #include "fathom/nn/pooling.h"
 #include "fathom/nn/positions.h"
+#include "fathom/nn/print.h"
 #include "fathom/nn/recurrent.h"
 #include "fathom/nn/residual.h"
 #include "fathom/nn/transformer.h"
