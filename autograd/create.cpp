@@ -110,6 +110,9 @@ Tensor zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, 
 Tensor ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
 Tensor zeros_like(const Tensor& x) { return kernel::full(x.shape(), 0, x.dtype()); }
 Tensor ones_like(const Tensor& x) { return kernel::full(x.shape(), 1, x.dtype()); }
+Tensor full_like(const Tensor& x, double value) { return full(x.shape(), value, {.dtype = x.dtype()}); }
+Tensor rand_like(const Tensor& x, Rng& rng) { return rand(x.shape(), {.dtype = x.dtype()}, rng); }
+Tensor randn_like(const Tensor& x, Rng& rng) { return randn(x.shape(), {.dtype = x.dtype()}, rng); }
 
 Tensor eye(int64_t n, TensorOptions options) {
   Tensor x = kernel::full({n, n}, 0, options.dtype.value_or(f32));

@@ -74,7 +74,11 @@ Tensor linspace(double first, double last, int64_t n, TensorOptions options = {}
 Tensor rand(const Shape& shape, TensorOptions options = {}, Rng& rng = default_rng());    // uniform in [0, 1)
 Tensor randn(const Shape& shape, TensorOptions options = {}, Rng& rng = default_rng());   // standard normal
 Tensor randint(int64_t low, int64_t high, const Shape& shape, Rng& rng = default_rng());  // i64, low <= i < high
+// Of x's shape and dtype, without its history.
 Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
+Tensor full_like(const Tensor& x, double value);
+Tensor rand_like(const Tensor& x, Rng& rng = default_rng());   // uniform in [0, 1)
+Tensor randn_like(const Tensor& x, Rng& rng = default_rng());  // standard normal
 
 }  // namespace fathom

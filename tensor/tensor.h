@@ -128,6 +128,7 @@ class Tensor {
   Tensor relu() const;
   Tensor sigmoid() const;
   Tensor softmax(int64_t d) const;
+  Tensor masked_fill(const Tensor& mask, double value) const;
 
   // ---- in place; an Error on one expanded; while recording on a leaf that requires grad, a view, what has views ----
   Tensor& add_(const Tensor& other);

@@ -220,6 +220,7 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
     throw Error("masked_fill: a mask " + to_string(mask.shape()) + " for a tensor of shape " + to_string(x.shape()));
   return where(mask, value, x);
 }
+Tensor Tensor::masked_fill(const Tensor& mask, double value) const { return fathom::masked_fill(*this, mask, value); }
 
 Tensor one_hot(const Tensor& index, int64_t classes) {
   if (classes < 0) throw Error("one_hot: " + std::to_string(classes) + " classes");

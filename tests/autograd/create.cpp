@@ -70,6 +70,9 @@ TEST_CASE("zeros, ones, full, eye") {
   CHECK(eye(0).shape() == Shape{0, 0});
   CHECK(zeros_like(ones({3}, {.dtype = i64})).dtype() == i64);
   CHECK(ones_like(zeros({1, 2})).to_vector() == Numbers{1, 1});
+  CHECK(full_like(zeros({1, 2}, {.dtype = f64, .requires_grad = true}), 0.1).to_vector() == Numbers{0.1, 0.1});
+  CHECK(full_like(tensor({1, 2}), 7).to_vector<int64_t>() == std::vector<int64_t>{7, 7});
+  CHECK(error_of([] { full_like(tensor({1, 2}), 0.5); }) == "full: the number 0.500000 for a tensor of i64");
   CHECK(error_of([] { full({2}, 0.5, {.dtype = i64}); }) == "full: the number 0.500000 for a tensor of i64");
   CHECK(error_of([] { full({2}, 0x1p63, {.dtype = i64}); }) ==
         "full: the number 9223372036854775808.000000 for a tensor of i64");
@@ -108,6 +111,12 @@ TEST_CASE("random tensors repeat with their seed") {
   manual_seed(3);
   CHECK(randn({4, 5}).to_vector() == a.to_vector());
   CHECK(rand({100}).to_vector() == u.to_vector());
+  Rng first(7), second(7);
+  const Tensor like = zeros({5, 4}, {.dtype = f64, .requires_grad = true}).transpose();
+  CHECK(randn_like(like, first).to_vector() == randn({4, 5}, {.dtype = f64}, second).to_vector());
+  CHECK(rand_like(like, first).to_vector() == rand({4, 5}, {.dtype = f64}, second).to_vector());
+  CHECK(!rand_like(like).requires_grad());
+  CHECK(error_of([] { randn_like(tensor({1})); }) != "");
   for (double x : u.to_vector()) CHECK((x >= 0 && x < 1));
   bool low = false, high = false;
   for (int64_t x : i.to_vector<int64_t>()) {

@@ -109,6 +109,7 @@ TEST_CASE("masked_fill: the value where the mask is true, and no gradient there,
   CHECK(grad(sum(masked_fill(x, mask, 0)), x).to_vector() == Numbers{1, 0, 1});
   CHECK(masked_fill(counted({2, 3}), mask, 9).to_vector() == Numbers{0, 9, 2, 3, 9, 5});
   CHECK(places(masked_fill(arange(3), mask, 7)) == Whole{0, 7, 2});
+  CHECK(places(arange(3).masked_fill(mask, 7)) == Whole{0, 7, 2});
 }
 
 TEST_CASE("one_hot") {
