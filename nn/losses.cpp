@@ -3,6 +3,7 @@
 #include <algorithm>  // max
 #include <cmath>      // INFINITY
 
+#include "fathom/autograd/create.h"
 #include "fathom/autograd/families.h"
 #include "fathom/autograd/ops/index.h"
 #include "fathom/autograd/ops/number.h"
@@ -61,7 +62,7 @@ Tensor nll_loss(const Tensor& log_p, const Tensor& labels, std::optional<int64_t
   check_each("nll_loss", "label", labels, log_p.shape().back(), "classes", ignore_index);
   const Tensor at = unsqueeze(labels, -1);
   if (!ignore_index || !at.numel()) return -mean_loss("nll_loss", gather(log_p, -1, at));
-  const Tensor counts = at != double(*ignore_index);
+  const Tensor counts = at != tensor(*ignore_index);
   return -sum(where(counts, gather(log_p, -1, where(counts, at, 0)), 0)) / std::max(1.0, sum(counts).item());
 }
 

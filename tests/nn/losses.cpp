@@ -1,6 +1,7 @@
 #include "fathom/nn/losses.h"
 
 #include <cmath>
+#include <cstdint>  // INT64_MIN
 
 #include "fathom/autograd/grad.h"
 #include "tests/nn/modules.h"
@@ -163,5 +164,6 @@ TEST_CASE("nll_loss: rows of an ignored label count for nothing, in both modes a
   const Tensor none = nn::nll_loss(log_p, tensor({7, 7}), 7);
   CHECK(none.item() == 0);
   CHECK(grad(none, log_p).to_vector() == std::vector<double>(4, 0));
+  CHECK(nn::nll_loss(log_p, tensor({INT64_MIN, 0}), INT64_MIN).item() == 0.5);
   CHECK(error_of([&] { nn::nll_loss(log_p, tensor({7, 2}), 7); }) == "nll_loss: label 2 is not one of 2 classes");
 }
