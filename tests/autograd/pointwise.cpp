@@ -226,6 +226,24 @@ TEST_CASE("slopes at the kinks are those the headers say") {
   }
 }
 
+TEST_CASE("pow: of numbers of either sign and at the ends of their range, as std::pow") {
+  const double inf = std::numeric_limits<double>::infinity();
+  std::vector<double> bases = {0, -0.0, inf, -inf, NAN, 1e-30, 1e30};
+  for (int i = -40; i <= 40; ++i) bases.push_back(i / 8.0);
+  for (Dtype dtype : {f32, f64})
+    for (double p : {-3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.5, 7.0}) {
+      const Tensor x = vector(bases).to(dtype), y = pow(x, p);
+      for (size_t i = 0; i < bases.size(); ++i) {
+        const double base = x.to_vector()[i], found = y.to_vector()[i];
+        const double wanted = dtype == f64 ? std::pow(base, p) : std::pow(float(base), float(p));
+        INFO(base, " to the ", p, " in ", to_string(dtype));
+        if (std::isnan(wanted) || std::isnan(base)) CHECK((p == 0 ? found == 1 : std::isnan(found)));
+        else if (std::isinf(wanted) || wanted == 0) CHECK(found == wanted);
+        else CHECK(std::abs(found / wanted - 1) < (dtype == f64 ? 1e-15 : 5e-7));
+      }
+    }
+}
+
 TEST_CASE("pow of tensors: at 0 the slopes are those of the limits, 0 at 0^0, in both modes and second order") {
   const Tensor x = vector({0, 0, 0, 2, -3}).requires_grad_(), p = vector({0, 1, 2, 0, 0}).requires_grad_();
   const Tensor one = ones({5}, {.dtype = f64}), y = pow(x, p);
