@@ -51,11 +51,17 @@ double sum_of(const T* x, const T* y, int64_t n, F f) {
   return total;
 }
 
-// sums[j] (rows) = the sum, over each row of x and y (rows, n), of function j of the tuple f(row), of which there are
-// `count`: one pass for all of them. As sum_of, but short rows go four at a time, each in one running sum of vectors.
+// The sums of one row as sum_of finds them.
 template <class T, class F, size_t count>
-void sums_of_rows(const T* x, const T* y, int64_t rows, int64_t n, F f, double* const (&sums)[count]) {
-  constexpr int64_t w = vector_size<T>;
+[[gnu::noinline]] void sums_of_row(const T* x, const T* y, int64_t n, const F& functions, int64_t row,
+                                   double* const (&sums)[count]) {
+  size_t j = 0;
+  std::apply([&](const auto&... g) { ((sums[j++][row] = sum_of(x + row * n, y + row * n, n, g)), ...); }, functions);
+}
+
+// Rows of whole vectors, each in one running sum of them, four rows at a time.
+template <class T, class F, size_t count>
+void sums_of_short_rows(const T* x, const T* y, int64_t rows, int64_t n, F f, double* const (&sums)[count]) {
   const auto some = [&]<int64_t... R>(int64_t row, std::integer_sequence<int64_t, R...>) {
     const decltype(f(0)) functions[] = {f(row + R)...};
     const T *a = x + row * n, *b = y + row * n;
@@ -65,29 +71,31 @@ void sums_of_rows(const T* x, const T* y, int64_t rows, int64_t n, F f, double* 
       size_t j = 0;
       std::apply([&](const auto&... g) { ((total[j++][r] += g(p, q)), ...); }, functions[r]);
     };
-    for (int64_t k = 0; k < n; k += w) (add(R, R * n + k), ...);
+    for (int64_t k = 0; k < n; k += vector_size<T>) (add(R, R * n + k), ...);
     for (size_t j = 0; j < count; ++j) {
       T found[sizeof...(R)];
       sums_of_vectors<T>(total[j], found);
       ((sums[j][row + R] = found[R]), ...);
     }
   };
-  const auto alone = [&] [[gnu::noinline]] (int64_t row) {
-    const auto sum = [&](const auto& g) { return sum_of(x + row * n, y + row * n, n, g); };
-    size_t j = 0;
-    std::apply([&](const auto&... g) { ((sums[j++][row] = sum(g)), ...); }, f(row));
-  };
-  const bool is_short = n % w == 0 && n <= 16 * w;  // a longer one is worth several running sums
   int64_t row = 0;
-  for (; is_short && row + 4 <= rows; row += 4) some(row, std::make_integer_sequence<int64_t, 4>());
-  for (; is_short && row < rows; ++row) some(row, std::make_integer_sequence<int64_t, 1>());
-  for (; row < rows; ++row) alone(row);
+  for (; row + 4 <= rows; row += 4) some(row, std::make_integer_sequence<int64_t, 4>());
+  for (; row < rows; ++row) some(row, std::make_integer_sequence<int64_t, 1>());
   for (double* const list : sums) {
     int64_t unusual = 0;
     for (int64_t r = 0; r < rows; ++r) unusual |= !is_usual(T(list[r]));
     for (int64_t r = 0; unusual && r < rows; ++r)
-      if (!is_usual(T(list[r]))) alone(r);
+      if (!is_usual(T(list[r]))) sums_of_row(x, y, n, f(r), r, sums);
   }
+}
+
+// sums[j] (rows) = the sum, over each row of x and y (rows, n), of function j of the tuple f(row), of which there are
+// `count`: in one pass where rows are short. As sum_of, but short ones are added in another order.
+template <class T, class F, size_t count>
+void sums_of_rows(const T* x, const T* y, int64_t rows, int64_t n, F f, double* const (&sums)[count]) {
+  constexpr int64_t w = vector_size<T>;
+  if (n % w == 0 && n <= 16 * w) return sums_of_short_rows(x, y, rows, n, f, sums);
+  for (int64_t r = 0; r < rows; ++r) sums_of_row(x, y, n, f(r), r, sums);
 }
 
 // Each row of x (rows, n) times its factor.
