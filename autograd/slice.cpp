@@ -28,7 +28,7 @@ Slice::Slice(Node* y, std::span<Node* const> xs, Beyond beyond) : beyond_(beyond
   if (!y) return;
   const auto meet = [&](Node& node) { node.mark = node.mark == x_not_met || node.mark == x_met ? x_met : leads_to_y; };
   meet(*y);
-  steps_.reserve(8);
+  steps_.reserve(8);  // more than a layer has
   for (Node* node = y; node && ahead; node = node->older) {
     const bool is_x = node->mark == x_met;
     ahead -= is_x || node->mark == x_not_met;

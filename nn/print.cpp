@@ -1,22 +1,17 @@
 #include "fathom/nn/print.h"
 
-#include <cxxabi.h>  // __cxa_demangle
-
-#include <cstdlib>  // free
 #include <ostream>
 #include <typeinfo>
 #include <unordered_map>
+
+#include "fathom/tensor/print.h"
 
 namespace fathom::nn {
 namespace {
 
 // The name of m's type without the namespaces, and the functions, around it.
 std::string kind(const Module& m) {
-  const char* const mangled = typeid(m).name();
-  int status = 0;
-  char* const text = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
-  std::string name = status == 0 && text ? text : mangled;
-  std::free(text);
+  std::string name = readable(typeid(m).name());
   const std::string ours = "fathom::nn::";  // in a template's arguments
   for (size_t at; (at = name.find(ours)) != std::string::npos;) name.erase(at, ours.size());
   size_t begin = 0;

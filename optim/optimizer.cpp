@@ -9,6 +9,7 @@
 #include "fathom/autograd/recording.h"
 #include "fathom/optim/for_each.h"
 #include "fathom/optim/observer.h"
+#include "fathom/tensor/kernels/map.h"
 
 namespace fathom::optim {
 namespace {
@@ -100,9 +101,7 @@ double Optimizer::step(StepOptions options) {
 }
 
 State Optimizer::state() const {
-  const Tensor yes({}, boolean);
-  *yes.data<bool>() = true;
-  State list{{std::string(of_method) + method(), yes}};
+  State list{{std::string(of_method) + method(), kernel::full({}, 1, boolean)}};
   for (NamedTensor& each : remembered()) list.push_back(std::move(each));
   return list;
 }

@@ -2,10 +2,10 @@
 
 #ifdef FATHOM_CALL_STACKS
 #include <backtrace.h>
-#include <cxxabi.h>  // __cxa_demangle
 
-#include <cstdlib>  // free
 #include <cstring>
+
+#include "fathom/tensor/print.h"
 
 namespace fathom::probe {
 namespace {
@@ -23,14 +23,6 @@ bool is_library(const char* mangled) {
   const char* at = mangled + 2;
   at += std::strspn(at, "ZNKRO");
   return std::strncmp(at, "6fathom", 7) == 0 || std::strncmp(at, "St", 2) == 0;
-}
-
-std::string readable(const char* mangled) {
-  int status = 0;
-  char* text = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
-  const std::string out = status == 0 && text ? text : mangled;
-  std::free(text);
-  return out;
 }
 
 }  // namespace

@@ -202,16 +202,9 @@ Jacobian::Jacobian(const Jacobian& all, First)
 }
 
 Tensor Jacobian::for_each_sample(const Tensor& one, int axis) const {
-  Shape shape = one.shape();
-  shape[axis] = batch_;
-  const Tensor all(shape, one.dtype());
-  const Layout layout(shape, axis);
-  visit_floating("Jacobian", one.dtype(), [&]<class T>(T) {
-    T* to = all.data<T>();
-    for (int64_t o = 0; o < layout.outer; ++o)
-      for (int64_t i = 0; i < batch_; ++i) to = std::copy_n(one.data<T>() + o * layout.inner, layout.inner, to);
-  });
-  return all;
+  Shape all = one.shape();
+  all[axis] = batch_;
+  return kernel::clone(one.expand(all));
 }
 
 // diag(after) W diag(before) of each sample; undefined where W is not a whole sample's.

@@ -109,40 +109,41 @@ inline bool all_between(double low, const pool::vector<double>& numbers, double 
   return !others;
 }
 
-inline void roots(pool::vector<double>& numbers) {
-  for (double& x : numbers) x = std::sqrt(x);
+// Norms from sums of squares: their roots, or `careful()` where one may have left the range on the way.
+template <class F>
+pool::vector<double> norms_from(pool::vector<double> squares, F careful) {
+  if (!all_between(1e-200, squares, 1e200)) return careful();
+  for (double& x : squares) x = std::sqrt(x);
+  return squares;
 }
 
 // Each sample's norm. x is floating.
 inline pool::vector<double> norms_of(const Tensor& tensor, int axis) {
   const Tensor x = contiguous_of(tensor);
   const Layout layout(x.shape(), axis);
-  pool::vector<double> norms(size_t(layout.batch));
-  visit_floating("probe", x.dtype(), [&]<class T>(T) {
+  return visit_floating("probe", x.dtype(), [&]<class T>(T) {
     const T* numbers = x.data<T>();
-    layout.sums(numbers, numbers, [](int64_t) { return std::tuple([](auto a, auto) { return a * a; }); },
-                {norms.data()});
-    const bool usual = all_between(1e-200, norms, 1e200);
-    roots(norms);
-    for (int64_t i = 0; !usual && i < layout.batch; ++i)
-      norms[size_t(i)] = scaled_norm(numbers, [&](auto f) { layout.pieces(i, f); });
+    const auto square = [](int64_t) { return std::tuple([](auto a, auto) { return a * a; }); };
+    pool::vector<double> squares(size_t(layout.batch));
+    layout.sums(numbers, numbers, square, {squares.data()});
+    return norms_from(std::move(squares), [&] {
+      pool::vector<double> norms(size_t(layout.batch));
+      for (int64_t i = 0; i < layout.batch; ++i)
+        norms[size_t(i)] = scaled_norm(numbers, [&](auto f) { layout.pieces(i, f); });
+      return norms;
+    });
   });
-  return norms;
 }
 // Of x times y, number by number: contiguous, of one shape and dtype.
 inline pool::vector<double> norms_of_product(const Tensor& x, const Tensor& y, int axis) {
   const Layout layout(x.shape(), axis);
-  pool::vector<double> norms(size_t(layout.batch));
+  pool::vector<double> squares(size_t(layout.batch));
   visit_floating("probe", x.dtype(), [&]<class T>(T) {
     const auto square = [](int64_t) { return std::tuple([](auto a, auto b) { return (a * b) * (a * b); }); };
-    layout.sums(x.data<T>(), y.data<T>(), square, {norms.data()});
+    layout.sums(x.data<T>(), y.data<T>(), square, {squares.data()});
   });
-  if (!all_between(1e-200, norms, 1e200))
-    return norms_of(kernel::map(
-                        "probe", [](auto a, auto b) { return a * b; }, x, y),
-                    axis);
-  roots(norms);
-  return norms;
+  const auto product = [](auto a, auto b) { return a * b; };
+  return norms_from(std::move(squares), [&] { return norms_of(kernel::map("probe", product, x, y), axis); });
 }
 inline double norm_of(const Tensor& x) { return norms_of(x, -1)[0]; }
 

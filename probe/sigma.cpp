@@ -193,8 +193,7 @@ Jacobian::Round Jacobian::round_of(const Tensor& v) const {
     };
     Layout(x_shape_, axis_).sums(w.data<T>(), v.data<T>(), of_sample, {norms.data(), residual.data()});
   });
-  if (all_between(1e-200, norms, 1e200)) roots(norms);
-  else norms = norms_of(w, axis_);
+  norms = norms_from(std::move(norms), [&] { return norms_of(w, axis_); });
   for (size_t i = 0; i < n; ++i) {
     sigma[i] = norms[i] * stretch[i] * factors[i];
     residual[i] = std::sqrt(residual[i]) * stretch[i];

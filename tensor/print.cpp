@@ -1,8 +1,11 @@
 #include "fathom/tensor/print.h"
 
+#include <cxxabi.h>  // __cxa_demangle
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>  // free
 #include <ostream>
 #include <type_traits>
 #include <vector>
@@ -119,5 +122,13 @@ std::string to_string(const Tensor& x) { return x.defined() ? Printer{x}.run() :
 std::ostream& operator<<(std::ostream& out, const Tensor& x) { return out << to_string(x); }
 std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << to_string(shape); }
 std::ostream& operator<<(std::ostream& out, Dtype dtype) { return out << to_string(dtype); }
+
+std::string readable(const char* mangled) {
+  int status = 0;
+  char* const text = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
+  const std::string name = status == 0 && text ? text : mangled;
+  std::free(text);
+  return name;
+}
 
 }  // namespace fathom

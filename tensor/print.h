@@ -15,4 +15,7 @@ std::ostream& operator<<(std::ostream& out, const Tensor& x);
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
 std::ostream& operator<<(std::ostream& out, Dtype dtype);
 
+// The C++ name that the compiler keeps in this form.
+std::string readable(const char* mangled);
+
 }  // namespace fathom

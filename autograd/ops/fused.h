@@ -33,8 +33,7 @@ struct CrossEntropyOptions {
   std::optional<int64_t> ignore_index = {};  // rows with this label, which may be any number, do not count
 };
 // The mean of -sum_k q_k log softmax(logits)_k over the rows that count, 0 where none does; logits (..., classes),
-// labels
-// (...) i64, q = (1 - smoothing) onehot(label) + smoothing / classes. Throws Error over no rows at all.
+// labels (...) i64, q = (1 - smoothing) onehot(label) + smoothing / classes. Throws Error over no rows at all.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, CrossEntropyOptions options = {});
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, double label_smoothing);
 // Each element is zero with probability p, else scaled by 1 / (1 - p) (Srivastava et al. 2014).

@@ -103,11 +103,8 @@ Tensor selected(const Tensor& x, int d, const Tensor& index) {
     T* to = y.data<T>();
     parallel(b.outer * n, std::max<int64_t>(1, kernel::parallel_grain / std::max<int64_t>(1, b.inner)),
              [&](int64_t begin, int64_t end) {
-               for (int64_t i = begin; i < end; ++i) {
-                 const T* slice = from + (i / n * b.reduced + at[i % n]) * b.inner;
-                 if (b.inner == 1) to[i] = *slice;  // no call of memmove for one number
-                 else std::copy_n(slice, b.inner, to + i * b.inner);
-               }
+               for (int64_t i = begin; i < end; ++i)
+                 std::copy_n(from + (i / n * b.reduced + at[i % n]) * b.inner, b.inner, to + i * b.inner);
              });
   });
   return y;

@@ -14,6 +14,13 @@ void dtypes_differ(const char* op, Dtype a, Dtype b) {
               to_string(is_floating(a) ? a : b) + ")");
 }
 
+// The axis along which numbers lie side by side in memory; -1: none.
+static int dense_axis(const Shape& shape, const Shape& strides) {
+  int axis = shape.rank - 1;
+  while (axis >= 0 && (strides[axis] != 1 || shape[axis] == 1)) --axis;
+  return axis;
+}
+
 void copy(const Tensor& x, const Tensor& out) {
   if (x.dtype() == out.dtype() && x.is_contiguous() && out.is_contiguous() && x.shape() == out.shape()) {
     visit(x.dtype(), [&]<class T>(T) {
@@ -26,14 +33,13 @@ void copy(const Tensor& x, const Tensor& out) {
   if (shape.rank == 0) shape = strides[0] = strides[1] = {1};
   const int last = shape.rank - 1;
   const int64_t columns = shape[last], step_out = strides[0][last], step = strides[1][last];
-  int dense = last;  // an axis along which x lies dense in memory
-  while (dense > 0 && (strides[1][dense] != 1 || shape[dense] == 1)) --dense;
+  const int dense = dense_axis(shape, strides[1]);
   visit(out.dtype(), [&]<class Out>(Out) {
     visit(x.dtype(), [&]<class In>(In) {
       Out* to = out.data<Out>();
       const In* from = x.data<In>();
       if constexpr (std::is_same_v<Out, In> && std::is_floating_point_v<In>)
-        if (dense < last && strides[1][dense] == 1 && step_out == 1) {
+        if (dense >= 0 && dense < last && step_out == 1) {
           Shape others = shape;
           others[dense] = others[last] = 1;
           return each_row(others, strides, [&](const int64_t* at) {
@@ -52,11 +58,9 @@ void copy(const Tensor& x, const Tensor& out) {
 
 bool is_transposed(const Tensor& x) {
   const Shape &shape = x.shape(), &strides = x.strides();
-  const int last = shape.rank - 1;
-  if (shape.rank < 2 || !is_floating(x.dtype()) || shape[last] < 8 || strides[last] < 8) return false;
-  for (int d = 0; d < last; ++d)
-    if (strides[d] == 1 && shape[d] >= 8) return true;
-  return false;
+  const int dense = dense_axis(shape, strides), last = shape.rank - 1;
+  return is_floating(x.dtype()) && dense >= 0 && dense < last && std::min(shape[dense], shape[last]) >= 8 &&
+         strides[last] >= 8;
 }
 Tensor rows_of(const Tensor& x) { return is_transposed(x) ? clone(x) : x; }
 

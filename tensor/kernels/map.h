@@ -30,8 +30,8 @@ const T* gathered(const T* x, int64_t step, int64_t n, T* dense) {
   return dense;
 }
 
-// Whether it pays to bring x into rows first, which copy() does in squares: a large one whose numbers lie close along
-// another axis than the last.
+// Whether it pays to bring x into rows first, which copy() does in squares: its numbers lie side by side along another
+// axis than the last, at least 8 along each.
 bool is_transposed(const Tensor& x);
 Tensor rows_of(const Tensor& x);  // itself, where it is not
 

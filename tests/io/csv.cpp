@@ -14,7 +14,7 @@ using Numbers = std::vector<double>;
 
 struct Csv : Folder {
   io::Table read(const std::string& text, io::CsvOptions options = {}) const {
-    return io::read_csv(plain("x.csv", text), options);
+    return io::read_csv(write("x.csv", text), options);
   }
   std::string message(const std::string& text, io::CsvOptions options = {}) const {
     const std::string whole = error_of([&] { read(text, options); }), start = "read_csv: " + *this / "x.csv" + ": ";

@@ -1,31 +1,18 @@
-// What the tests of files share: a folder that goes with the test, gzipped IDX files made in it.
+// What the tests of files share: gzipped IDX files made in a folder.
 #pragma once
-#include <unistd.h>  // getpid
 #include <zlib.h>
 
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
-struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("fathom_io_" + std::to_string(getpid()));
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string operator/(const std::string& name) const { return (path / name).string(); }
-  std::string plain(const std::string& name, const std::string& bytes) const {
-    std::ofstream(*this / name, std::ios::binary) << bytes;
-    return *this / name;
-  }
+#include "tests/folder.h"
+
+struct Folder : TemporaryFolder {
   std::string gzip(const std::string& name, const std::string& bytes) const {
     const gzFile file = gzopen((*this / name).c_str(), "wb9");
     gzwrite(file, bytes.data(), unsigned(bytes.size()));
     gzclose(file);
     return *this / name;
-  }
-  std::string bytes(const std::string& name) const {
-    std::ifstream file(*this / name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
   }
 };
 

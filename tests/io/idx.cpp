@@ -15,7 +15,7 @@ TEST_CASE("idx: every type, as it is and gzipped") {
   const Folder folder;
   const auto numbers = [&](int type, const std::string& bytes, uint32_t n, Dtype dtype = f64) {
     const std::string file = idx_header(type, {n}) + bytes;
-    const auto as_is = io::read_idx(folder.plain("x", file), dtype).to_vector();
+    const auto as_is = io::read_idx(folder.write("x", file), dtype).to_vector();
     CHECK(io::read_idx(folder.gzip("x.gz", file), dtype).to_vector() == as_is);
     return as_is;
   };
@@ -44,14 +44,14 @@ TEST_CASE("idx: a file cut anywhere is an error that names it") {
   const Folder folder;
   const std::string whole = images(3, 5, 5);
   for (size_t n = 0; n < whole.size(); ++n) {
-    const std::string path = folder.plain("cut", whole.substr(0, n));
+    const std::string path = folder.write("cut", whole.substr(0, n));
     const std::string message = error_of([&] { io::read_idx(path, f32); });
     if (!has(message, path) || !has(message, "bytes")) FAIL("cut at ", n, ": ", message);
   }
   folder.gzip("whole.gz", whole);
-  const std::string packed = folder.bytes("whole.gz");
+  const std::string packed = folder.text("whole.gz");
   for (size_t n = 0; n < packed.size(); ++n) {
-    const std::string path = folder.plain("cut.gz", packed.substr(0, n));
+    const std::string path = folder.write("cut.gz", packed.substr(0, n));
     const std::string message = error_of([&] { io::read_idx(path, f32); });
     if (!has(message, path)) FAIL("gzip cut at ", n, ": ", message);
   }
@@ -60,16 +60,16 @@ TEST_CASE("idx: a file cut anywhere is an error that names it") {
 TEST_CASE("idx: a changed byte of the packed numbers is found by the checksum") {
   const Folder folder;
   folder.gzip("x.gz", images(10, 28, 28));
-  std::string packed = folder.bytes("x.gz");
+  std::string packed = folder.text("x.gz");
   packed[packed.size() - 6] ^= 1;  // in the checksum itself
-  const std::string message = error_of([&] { io::read_idx(folder.plain("x.gz", packed), f32); });
+  const std::string message = error_of([&] { io::read_idx(folder.write("x.gz", packed), f32); });
   CHECK(has(message, "damaged gzip data"));
 }
 
 TEST_CASE("idx: what is no IDX file") {
   const Folder folder;
   const auto message = [&](const std::string& bytes, Dtype dtype = f32) {
-    return error_of([&] { io::read_idx(folder.plain("x", bytes), dtype); });
+    return error_of([&] { io::read_idx(folder.write("x", bytes), dtype); });
   };
   CHECK(has(message("PNG\x03"), "begins with bytes 80 78, not 0 0"));
   CHECK(has(message(idx_header(7, {1}) + "a"), "type 7"));
@@ -86,8 +86,8 @@ TEST_CASE("idx: nothing is allocated for numbers that the file cannot hold, nor 
   const Folder folder;
   const uint32_t most = 0xffffffff;
   const auto message = [&](const std::string& path) { return error_of([&] { io::read_idx(path, f32); }); };
-  CHECK(has(message(folder.plain("x", idx_header(8, {most, most, most, most}))), "shape"));
+  CHECK(has(message(folder.write("x", idx_header(8, {most, most, most, most}))), "shape"));
   CHECK(has(message(folder.gzip("x.gz", idx_header(8, {most}))), "the file holds at most"));
-  CHECK(has(message(folder.plain("x", idx_header(8, {1000}) + "ab")), "needs 1008 bytes, the file holds at most 10"));
+  CHECK(has(message(folder.write("x", idx_header(8, {1000}) + "ab")), "needs 1008 bytes, the file holds at most 10"));
   CHECK(has(message(folder.gzip("x.gz", images(1, 2, 2) + std::string(50 << 20, 0))), "longer than its header says"));
 }

@@ -23,8 +23,8 @@ std::string message(const Folder& folder) {
 TEST_CASE("mnist: images as rows from 0 to 1, the train files where they are") {
   const Folder folder;
   folder.gzip(test_images + ".gz", images(3, 4, 5));
-  folder.plain(test_labels, labels(3));
-  folder.plain(train_images, images(7, 4, 5));
+  folder.write(test_labels, labels(3));
+  folder.write(train_images, images(7, 4, 5));
   folder.gzip(train_labels + ".gz", labels(7));
   const auto [train, test] = io::mnist(folder.path.string());
   CHECK(train.x.shape() == Shape{7, 20});
@@ -52,38 +52,38 @@ TEST_CASE("mnist: what is wrong with the files is said in one line") {
   CHECK(message(folder) ==
         "mnist: " + folder.path.string() + ": no file " + test_images + " or " + test_images + ".gz");
   CHECK(has(error_of([&] { io::mnist(folder / "absent"); }), "absent: no such folder"));
-  folder.plain(test_images, images(5, 2, 2));
+  folder.write(test_images, images(5, 2, 2));
   CHECK(has(message(folder), "no file " + test_labels));
-  folder.plain(test_labels, labels(6));
+  folder.write(test_labels, labels(6));
   CHECK(has(message(folder), test_images + " has 5 images, "));
   CHECK(has(message(folder), test_labels + " has 6 labels"));
-  folder.plain(test_labels, idx_header(8, {5}) + std::string("\x01\x02\x0a\x01\x01", 5));
+  folder.write(test_labels, idx_header(8, {5}) + std::string("\x01\x02\x0a\x01\x01", 5));
   CHECK(has(message(folder), "label 2 is 10; must be 0 to 9"));
-  folder.plain(test_labels, images(5, 1, 1));
+  folder.write(test_labels, images(5, 1, 1));
   CHECK(has(message(folder), "labels have rank 1, this is (5, 1, 1)"));
-  folder.plain(test_labels, labels(5));
-  folder.plain(train_labels, labels(5));
+  folder.write(test_labels, labels(5));
+  folder.write(train_labels, labels(5));
   CHECK(has(message(folder), "no file " + train_images));
-  folder.plain(train_images, labels(5));
+  folder.write(train_images, labels(5));
   CHECK(has(message(folder), "images have rank 3, this is (5)"));
 }
 
 TEST_CASE("mnist: images of two sizes") {
   const Folder folder;
-  folder.plain(test_images, images(4, 2, 8));
-  folder.plain(test_labels, labels(4));
+  folder.write(test_images, images(4, 2, 8));
+  folder.write(test_labels, labels(4));
   folder.gzip(train_images + ".gz", images(5, 4, 4));
-  folder.plain(train_labels, labels(5));
+  folder.write(train_labels, labels(5));
   CHECK(message(folder) == "mnist: " + (folder / (train_images + ".gz")) + " has images of (4, 4), " +
                                (folder / test_images) + " of (2, 8)");
 }
 
 TEST_CASE("mnist: no images to train on or to test on") {
   const Folder folder;
-  folder.plain(test_images, images(4, 2, 2));
-  folder.plain(test_labels, labels(4));
+  folder.write(test_images, images(4, 2, 2));
+  folder.write(test_labels, labels(4));
   CHECK(has(message(folder), ": 4 images for training and 0 for the test"));
-  folder.plain(train_images, images(0, 2, 2));
-  folder.plain(train_labels, labels(0));
+  folder.write(train_images, images(0, 2, 2));
+  folder.write(train_labels, labels(0));
   CHECK(has(message(folder), ": 0 images for training and 4 for the test"));
 }

@@ -64,12 +64,12 @@ TEST_CASE("npy: the bytes are those NumPy writes") {
   expected += {1, 0, 118, 0};
   expected += "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }";
   expected.resize(127, ' ');
-  CHECK(folder.bytes("x.npy") == expected + "\n" + bytes_of<float>({1, -2}));
+  CHECK(folder.text("x.npy") == expected + "\n" + bytes_of<float>({1, -2}));
 }
 
 TEST_CASE("npy: keys in any order, other types, Fortran's order, versions 2 and 3") {
   const Folder folder;
-  const auto read = [&](const std::string& file) { return io::read_npy(folder.plain("x", file)); };
+  const auto read = [&](const std::string& file) { return io::read_npy(folder.write("x", file)); };
   const std::string six = bytes_of<double>({0, 1, 2, 3, 4, 5});
   using Numbers = std::vector<double>;
   CHECK(read(npy(R"({"shape": (2,3), "fortran_order": True, "descr": "<f8"})", six)).to_vector() ==
@@ -87,18 +87,18 @@ TEST_CASE("npy: a file cut anywhere, or longer, is an error that names it") {
   const Folder folder;
   const std::string whole = npy(dictionary("<f8", "(3,)"), bytes_of<double>({1, 2, 3}));
   for (size_t n = 0; n < whole.size(); ++n) {
-    const std::string path = folder.plain("cut", whole.substr(0, n));
+    const std::string path = folder.write("cut", whole.substr(0, n));
     const std::string message = error_of([&] { io::read_npy(path); });
     if (!has(message, path)) FAIL("cut at ", n, ": ", message);
   }
-  CHECK(has(error_of([&] { io::read_npy(folder.plain("x", whole + "a")); }),
+  CHECK(has(error_of([&] { io::read_npy(folder.write("x", whole + "a")); }),
             "shape (3) of <f8 needs 24 bytes after the header, the file has 25"));
 }
 
 TEST_CASE("npy: what is no npy file, or none that is read") {
   const Folder folder;
   const auto message = [&](const std::string& file) {
-    return error_of([&] { io::read_npy(folder.plain("x", file)); });
+    return error_of([&] { io::read_npy(folder.write("x", file)); });
   };
   const auto of = [&](const std::string& descr, const std::string& shape) {
     return message(npy(dictionary(descr, shape), ""));

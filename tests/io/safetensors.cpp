@@ -90,7 +90,7 @@ TEST_CASE("safetensors: what is written is read, by type and name") {
 TEST_CASE("safetensors: the bytes of a file") {
   const Folder folder;
   io::write_safetensors(folder / "x", {{"b", tensor({1.0, -2.0})}, {"a", tensor({7})}});
-  const std::string file = folder.bytes("x");
+  const std::string file = folder.text("x");
   uint64_t length;
   std::memcpy(&length, file.data(), 8);
   CHECK(length % 8 == 0);
@@ -107,7 +107,7 @@ TEST_CASE("safetensors: the bytes of a file") {
 
 TEST_CASE("safetensors: files of others: any order, spaces, metadata, other types") {
   const Folder folder;
-  const auto read = [&](const std::string& file) { return io::read_safetensors(folder.plain("x", file)); };
+  const auto read = [&](const std::string& file) { return io::read_safetensors(folder.write("x", file)); };
   const State tensors = read(with_header(" \n{\"second\" : " + tensor_text("F64", "[ 1 , 1 ]", "[4, 12]") +
                                              ", \"__metadata__\": {\"format\": \"np\", \"crc32\": \"0\"}, \"empty\": " +
                                              tensor_text("F32", "[3,0]", "[4,4]") +
@@ -143,7 +143,7 @@ TEST_CASE("safetensors: a file cut anywhere, or longer, is an error that names i
   const Folder folder;
   const std::string path = folder / "x";
   io::write_safetensors(path, some_tensors());
-  const std::string longer = folder.plain("longer", folder.bytes("x") + "a");
+  const std::string longer = folder.write("longer", folder.text("x") + "a");
   CHECK(has(error_of([&] { io::read_safetensors(longer); }), longer + ": the header describes"));
   for (size_t n = std::filesystem::file_size(path); n-- > 0;) {
     std::filesystem::resize_file(path, n);
@@ -157,7 +157,7 @@ TEST_CASE("safetensors: no bit can change without an error, but in what is not r
   const std::string path = folder / "x";
   io::write_safetensors(path, some_tensors());
   const State expected = io::read_safetensors(path);
-  const std::string bytes = folder.bytes("x");
+  const std::string bytes = folder.text("x");
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
   const auto put = [&](size_t at, char byte) { file.seekp(std::streamoff(at)).put(byte).flush(); };
   int harmless = 0;
@@ -176,7 +176,7 @@ TEST_CASE("safetensors: no bit can change without an error, but in what is not r
 TEST_CASE("safetensors: what is no such file, or none that is read") {
   const Folder folder;
   const auto message = [&](const std::string& file) {
-    return error_of([&] { io::read_safetensors(folder.plain("x", file)); });
+    return error_of([&] { io::read_safetensors(folder.write("x", file)); });
   };
   const auto header = [&](const std::string& text) { return message(with_header(text, "")); };
   const auto entry = [&](const std::string& type, const std::string& shape, const std::string& offsets) {
@@ -247,7 +247,7 @@ TEST_CASE("safetensors: what cannot be written is told, and the old file stays")
   const std::string path = folder / "x";
   const Tensor x = tensor({1.0});
   io::write_safetensors(path, {{"x", x}});
-  const std::string before = folder.bytes("x");
+  const std::string before = folder.text("x");
   const auto message = [&](const State& tensors) { return error_of([&] { io::write_safetensors(path, tensors); }); };
   CHECK(has(message({{"", x}}), path + ": a name is empty"));
   CHECK(has(message({{"a\nb", x}}), "control characters"));
@@ -256,7 +256,7 @@ TEST_CASE("safetensors: what cannot be written is told, and the old file stays")
   CHECK(has(message({{"\xff", x}}), "a name is not UTF-8"));
   CHECK(has(message({{"x", x}, {"x", x}}), "x is given twice"));
   CHECK(has(message({{"x", x}, {"y", Tensor()}}), "y is undefined"));
-  CHECK(folder.bytes("x") == before);
+  CHECK(folder.text("x") == before);
   CHECK(
       has(error_of([&] { io::write_safetensors(folder / "none/x", {}); }), "none/x: cannot be written: No such file"));
 }

@@ -34,7 +34,7 @@ TEST_CASE("characters: what is not UTF-8") {
 TEST_CASE("read_text: the bytes of a file, and no file") {
   const Folder folder;
   const std::string text = std::string(200000, 'x') + std::string("\0\n", 2);
-  CHECK(io::read_text(folder.plain("a.txt", text)) == text);
+  CHECK(io::read_text(folder.write("a.txt", text)) == text);
   CHECK(error_of([&] { io::read_text(folder / "none"); }) ==
         "read_text: " + (folder / "none") + ": No such file or directory");
   CHECK(error_of([&] { io::read_text(folder.path.string()); }).starts_with("read_text: "));

@@ -26,7 +26,7 @@ TEST_CASE("write_file: of two threads that write one file at the same time each 
   other.join();
   CHECK(failed[0] == "");
   CHECK(failed[1] == "");
-  const std::string read = folder.bytes("file");
+  const std::string read = folder.text("file");
   CHECK((read == texts[0] || read == texts[1]));
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
 }
@@ -36,16 +36,16 @@ TEST_CASE("write_file: removes what a writer that was killed has left of this fi
   const pid_t dead = fork();
   if (dead == 0) _exit(0);
   waitpid(dead, nullptr, 0);
-  const std::string stale = folder.plain("file.part" + std::to_string(dead) + ".3", "x");
-  const std::string fresh = folder.plain("file.part" + std::to_string(dead) + ".4", "x");
-  const std::string kept[] = {folder.plain("file.part" + std::to_string(getpid()) + ".1000000", "x"),
-                              folder.plain("other.part" + std::to_string(dead) + ".3", "x"),
-                              folder.plain("file.part" + std::to_string(dead), "x"), folder.plain("file.parts", "x")};
+  const std::string stale = folder.write("file.part" + std::to_string(dead) + ".3", "x");
+  const std::string fresh = folder.write("file.part" + std::to_string(dead) + ".4", "x");
+  const std::string kept[] = {folder.write("file.part" + std::to_string(getpid()) + ".1000000", "x"),
+                              folder.write("other.part" + std::to_string(dead) + ".3", "x"),
+                              folder.write("file.part" + std::to_string(dead), "x"), folder.write("file.parts", "x")};
   for (const auto& each : std::filesystem::directory_iterator(folder.path))
     if (each.path() != fresh)
       std::filesystem::last_write_time(each.path(), each.last_write_time() - std::chrono::hours(2));
   io::write_file("test", folder / "file", "y");
-  CHECK(folder.bytes("file") == "y");
+  CHECK(folder.text("file") == "y");
   CHECK(std::filesystem::exists(fresh));
   CHECK(!std::filesystem::exists(stale));
   for (const std::string& path : kept) CHECK(std::filesystem::exists(path));
@@ -53,7 +53,7 @@ TEST_CASE("write_file: removes what a writer that was killed has left of this fi
 
 TEST_CASE("make_folder: those above it too, and what stands in its way") {
   const Folder folder;
-  const std::string inner = folder / "a/b", file = folder.plain("file", "x");
+  const std::string inner = folder / "a/b", file = folder.write("file", "x");
   io::make_folder("test", inner);
   io::make_folder("test", inner);
   CHECK(std::filesystem::is_directory(inner));

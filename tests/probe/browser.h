@@ -2,31 +2,19 @@
 // The report page in a real browser, headless Chromium.
 
 #include <doctest/doctest.h>
-#include <unistd.h>  // getpid
 
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
 #include "fathom/probe/report.h"
+#include "tests/folder.h"
 
 namespace browser {
 
-struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("fathom_browser_" + std::to_string(getpid()));
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string operator/(const std::string& name) const { return (path / name).string(); }
-};
-
-inline std::string text_of(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
+using Folder = TemporaryFolder;
 
 // Writes the record and its page, report.html.
 inline void write_page(const Folder& folder, const std::string& record) {

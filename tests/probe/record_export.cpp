@@ -1,32 +1,20 @@
 #include <doctest/doctest.h>
-#include <unistd.h>  // getpid
 
 #include <clocale>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "fathom/io/npy.h"
 #include "fathom/probe/record.h"
+#include "tests/folder.h"
 
 using namespace fathom;
 
 namespace {
 
-struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("fathom_export_" + std::to_string(getpid()));
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string operator/(const std::string& name) const { return (path / name).string(); }
-  std::string text(const std::string& name) const {
-    std::ostringstream text;
-    text << std::ifstream(*this / name, std::ios::binary).rdbuf();
-    return text.str();
-  }
+struct Folder : TemporaryFolder {
   probe::record::Record record(const std::string& lines) const {
-    std::ofstream(*this / "record.jsonl", std::ios::binary) << lines;
-    return probe::record::read(*this / "record.jsonl");
+    return probe::record::read(write("record.jsonl", lines));
   }
 };
 

@@ -1,7 +1,6 @@
 #include "fathom/probe/recorder.h"
 #include "fathom/autograd/slice.h"
 
-#include <unistd.h>  // getpid
 #include <memory>
 
 #include <cmath>
@@ -20,6 +19,7 @@
 #include "fathom/nn/linear.h"
 #include "fathom/probe/jacobian.h"
 #include "fathom/probe/record.h"
+#include "tests/folder.h"
 #include "tests/probe/recorded_net.h"
 #include "tests/support.h"
 
@@ -30,11 +30,7 @@ using probe::Recorder;
 
 namespace {
 
-struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("fathom_recorder_" + std::to_string(getpid()));
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  operator std::string() const { return path.string(); }
+struct Folder : TemporaryFolder {
   std::vector<json> lines() const {
     std::vector<json> all;
     std::ifstream file(path / "record.jsonl");

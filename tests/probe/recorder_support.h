@@ -1,22 +1,17 @@
 // Folders for records, and small nets that are recorded.
 #pragma once
-#include <unistd.h>  // getpid
 
-#include <filesystem>
 #include <string>
 
 #include "fathom/autograd/create.h"
 #include "fathom/nn/nn.h"
 #include "fathom/probe/record.h"
+#include "tests/folder.h"
 
 using namespace fathom;
 
-struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("fathom_plan_" + std::to_string(getpid()));
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  operator std::string() const { return path.string(); }
-  probe::record::Run run() const { return probe::record::read((path / "record.jsonl").string()).runs.at(0); }
+struct Folder : TemporaryFolder {
+  probe::record::Run run() const { return probe::record::read(*this / "record.jsonl").runs.at(0); }
 };
 
 inline nn::Sequential tanh_layers(int n, int64_t width = 5) {

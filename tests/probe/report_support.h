@@ -1,38 +1,21 @@
 // Records of a few lines, and the data of the page that is drawn from them.
 #pragma once
 #include <doctest/doctest.h>
-#include <unistd.h>  // getpid
 
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 
 #include "fathom/probe/report.h"
+#include "tests/folder.h"
 
 namespace report_support {
 
 using namespace fathom;
 using nlohmann::json;
 
-// A folder that goes when the test does.
-struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("fathom_report_" + std::to_string(getpid()));
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string operator/(const std::string& name) const { return (path / name).string(); }
-  std::string write(const std::string& text) const {
-    std::ofstream(*this / "record.jsonl", std::ios::binary) << text;
-    return *this / "record.jsonl";
-  }
+struct Folder : TemporaryFolder {
+  std::string write(const std::string& record) const { return TemporaryFolder::write("record.jsonl", record); }
 };
-
-inline std::string text_of(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  return text.str();
-}
 
 // The page's data as a browser's parser would cut it out: up to the first "</script".
 inline json data_of(const std::string& page) {
