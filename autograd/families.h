@@ -23,8 +23,7 @@
 
 namespace fathom {
 
-using std::abs, std::cos, std::erf, std::exp, std::expm1, std::log, std::log1p, std::pow, std::sin, std::sqrt,
-    std::tanh;
+using std::abs, std::cos, std::erf, std::exp, std::expm1, std::log, std::log1p, std::pow, std::sin, std::sqrt;
 
 // A number in a formula: it takes the type of what it meets, so that 0.5 does not turn a float loop into a double one.
 struct Real {

@@ -33,7 +33,7 @@ void step_forward(int64_t n, T* a, const T* s, const T* b, const T* h_before, T*
   for (int64_t j = 0; j < n; ++j) {
     const T r = a[j] = sigmoid(a[j] + s[j] + b[j]), z = a[n + j] = sigmoid(a[n + j] + s[n + j] + b[n + j]);
     q[j] = s[2 * n + j] + b[3 * n + j];
-    const T c = a[2 * n + j] = std::tanh(a[2 * n + j] + b[2 * n + j] + r * q[j]);
+    const T c = a[2 * n + j] = tanh(a[2 * n + j] + b[2 * n + j] + r * q[j]);
     h[j] = (1 - z) * c + z * h_before[j];
   }
 }

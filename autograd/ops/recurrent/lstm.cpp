@@ -19,10 +19,10 @@ void step_forward(int64_t n, T* z, const T* b, const T* c_before, T* c, T* h) {
 #pragma GCC ivdep
   for (int64_t j = 0; j < n; ++j) {
     const T i = z[j] = sigmoid(z[j] + b[j]), f = z[n + j] = sigmoid(z[n + j] + b[n + j]);
-    const T g = z[2 * n + j] = std::tanh(z[2 * n + j] + b[2 * n + j]);
+    const T g = z[2 * n + j] = tanh(z[2 * n + j] + b[2 * n + j]);
     const T o = z[3 * n + j] = sigmoid(z[3 * n + j] + b[3 * n + j]);
     c[j] = f * c_before[j] + i * g;
-    h[j] = o * std::tanh(c[j]);
+    h[j] = o * tanh(c[j]);
   }
 }
 // dc holds what comes from the step after and becomes what goes to the step before.
@@ -30,7 +30,7 @@ template <class T>
 void step_back(int64_t n, const T* z, const T* c_before, const T* c, const T* dh, T* dc, T* dz) {
 #pragma GCC ivdep
   for (int64_t j = 0; j < n; ++j) {
-    const T i = z[j], f = z[n + j], g = z[2 * n + j], o = z[3 * n + j], s = std::tanh(c[j]);
+    const T i = z[j], f = z[n + j], g = z[2 * n + j], o = z[3 * n + j], s = tanh(c[j]);
     const T d = dc[j] + dh[j] * o * (1 - s * s);
     dz[j] = d * g * (i * (1 - i));
     dz[n + j] = d * c_before[j] * (f * (1 - f));
@@ -44,7 +44,7 @@ template <class T>
 void step_tangent(int64_t n, const T* z, const T* c_before, const T* c, const T* u, T* tc, T* th) {
 #pragma GCC ivdep
   for (int64_t j = 0; j < n; ++j) {
-    const T i = z[j], f = z[n + j], g = z[2 * n + j], o = z[3 * n + j], s = std::tanh(c[j]);
+    const T i = z[j], f = z[n + j], g = z[2 * n + j], o = z[3 * n + j], s = tanh(c[j]);
     const T ti = i * (1 - i) * u[j], tf = f * (1 - f) * u[n + j], tg = (1 - g * g) * u[2 * n + j];
     tc[j] = f * tc[j] + tf * c_before[j] + ti * g + i * tg;
     th[j] = o * (1 - o) * u[3 * n + j] * s + o * (1 - s * s) * tc[j];

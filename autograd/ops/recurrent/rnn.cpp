@@ -8,7 +8,7 @@ using namespace recurrent;
 // f(phi, slope) with the nonlinearity and its slope, of its value.
 template <class F>
 void with(Nonlinearity nonlinearity, F f) {
-  if (nonlinearity == Nonlinearity::tanh) f([](auto z) { return std::tanh(z); }, [](auto y) { return 1 - y * y; });
+  if (nonlinearity == Nonlinearity::tanh) f([](auto z) { return tanh(z); }, [](auto y) { return 1 - y * y; });
   else f([](auto z) { return positive(z); }, [](auto y) { return step(y); });
 }
 
