@@ -7,7 +7,7 @@
 
 namespace fathom {
 
-class Slice {
+class Slice : public pool::Pooled {
  public:
   // What an x is to the xs it was made of: `through`, and their derivatives include the ways through it; or `cut`, and
   // they do not, as if all xs were independent.

@@ -177,8 +177,8 @@ Owned<Jacobian::Factors> Jacobian::find_factors() const {
     return contiguous_of(leading_of(slice_->jvp_between(*from, *to, kernel::full(from->shape, 1, from->dtype))));
   };
   Node *y = const_cast<Node*>(slice_->y()), *x = const_cast<Node*>(&slice_->x(0));
-  if (!layer) return Owned(new Factors{diagonal(x, y), {}, nullptr});
-  return Owned(new Factors{diagonal(layer, y), diagonal(x, layer->input(0)), layer});
+  if (!layer) return Owned(new Factors{{}, diagonal(x, y), {}, nullptr});
+  return Owned(new Factors{{}, diagonal(layer, y), diagonal(x, layer->input(0)), layer});
 }
 
 bool Jacobian::same_for_all() const {

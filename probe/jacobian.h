@@ -109,7 +109,7 @@ class Jacobian {
  private:
   // J = diag(after) W diag(before) for each row of numbers along the last axis: what lies between x and y is one linear
   // layer, or none, and elementwise ops. An undefined factor is 1.
-  struct Factors {
+  struct Factors : pool::Pooled {
     Tensor after, before;
     Node* layer;  // null: none
     Tensor weight() const;
@@ -119,6 +119,7 @@ class Jacobian {
   const Factors* factors() const;                                // the same, found once
   std::optional<pool::vector<double>> norms_by_formula() const;  // Frobenius norms
   Tensor matrix_of_factors() const;
+  Sigma sigma_of_first(const SigmaOptions& options) const;
   Sigma sigma_of_diagonal(const Tensor& diagonal) const;
   struct Round;
   Round round_of(const Tensor& v) const;

@@ -36,24 +36,30 @@ Sigma Jacobian::sigma_max(const SigmaOptions& options) const {
   if (!(options.chance > 0 && options.chance < 1))
     refuse("chance is " + std::to_string(options.chance) + ", not between 0 and 1");
   if (options.start.defined()) check_direction("sigma_max", options.start, x_shape_, x_dtype_);
-  Sigma result;
-  if (same_for_all()) {
-    const Jacobian first(*this, First());
-    SigmaOptions of_first = options;
-    if (options.start.defined()) of_first.start = options.start.slice(axis_, 0, 1);
-    result = first.sigma_max(of_first);
-    rng_ = first.rng_;
-    for (Tensor* each : {&result.sigma, &result.residual, &result.upper}) *each = for_each_sample(*each);
-    result.direction = for_each_sample(result.direction, axis_);
-  } else if (const Factors* known = factors(); known && !known->layer) {
-    result = sigma_of_diagonal(known->after);
-  } else {
+  const Factors* known = factors();
+  const auto by_iteration = [&] {
     const bool power =
         options.method == SigmaMethod::power || (options.method == SigmaMethod::chosen && options.start.defined());
-    result = power ? sigma_by_power(options) : sigma_by_lanczos(options);
-    if (options.upper) bound_by_frobenius(result);
-  }
+    Sigma sigma = power ? sigma_by_power(options) : sigma_by_lanczos(options);
+    if (options.upper) bound_by_frobenius(sigma);
+    return sigma;
+  };
+  Sigma result = same_for_all()           ? sigma_of_first(options)
+                 : known && !known->layer ? sigma_of_diagonal(known->after)
+                                          : by_iteration();
   result.seconds = timer.seconds();
+  return result;
+}
+
+// Of a Jacobian that all samples share.
+Sigma Jacobian::sigma_of_first(const SigmaOptions& options) const {
+  const Jacobian first(*this, First());
+  SigmaOptions of_first = options;
+  if (options.start.defined()) of_first.start = options.start.slice(axis_, 0, 1);
+  Sigma result = first.sigma_max(of_first);
+  rng_ = first.rng_;
+  for (Tensor* each : {&result.sigma, &result.residual, &result.upper}) *each = for_each_sample(*each);
+  result.direction = for_each_sample(result.direction, axis_);
   return result;
 }
 
@@ -169,22 +175,22 @@ Jacobian::Round Jacobian::round_of(const Tensor& v) const {
                    [&]<class T>(T) { kernel::map_row(f, u.numel(), u.data<T>(), u.data<T>(), after.data<T>()); });
   };
   pool::vector<double> stretch = after.defined() ? norms_of_product(u, after, axis_) : norms_of(u, axis_);
-  pool::vector<double> scales = stretch;  // w / scale is J^T u / |J v|
+  const size_t n = size_t(batch_);
+  pool::vector<double> factors(n);  // w times them is J^T u / |J v|
   const bool usual = all_between(1e-12, stretch, 1e12);
   if (usual) {  // u's length may stay
-    for (double& s : scales) s *= s;
+    for (size_t i = 0; i < n; ++i) factors[i] = 1 / (stretch[i] * stretch[i]);
     scale([](auto a, auto b) { return a * b * b; });
   } else {
-    scales = or_one(std::move(scales));
+    const pool::vector<double> lengths = or_one(stretch);
+    factors = reciprocals(lengths);
     u = owned(std::move(u));
     scale([](auto a, auto b) { return a * b; });
-    divide_samples(u, axis_, scales);
+    divide_samples(u, axis_, lengths);
     scale([](auto a, auto b) { return a * b; });
   }
   Tensor w = owned(times(u, true));
 
-  const size_t n = size_t(batch_);
-  const pool::vector<double> factors = reciprocals(scales);
   pool::vector<double> norms(n), sigma(n), residual(n);
   visit_floating("Jacobian", x_dtype_, [&]<class T>(T) {
     const auto of_sample = [&](int64_t i) {
@@ -217,16 +223,16 @@ Sigma Jacobian::sigma_by_power(const SigmaOptions& options) const {
   for (bool done = empty; !done;) {
     Round round = round_of(v);
     sigma = std::move(round.sigma), residual = std::move(round.residual);
-    int64_t moving = 0;
-    for (size_t i = 0; i < n; ++i)
-      moving |= residual[i] > options.tolerance * round.stretch[i];  // no NaN is waited for
+    const auto settled = [&](double r, double stretch) { return !(r > options.tolerance * stretch); };  // or is NaN
     for (size_t i = 0; options.upper && i < n; ++i) growth[i] += std::log(round.stretch[i]) + std::log(sigma[i]);
-    done = ++result.iterations >= options.iterations || !moving;
+    done = ++result.iterations >= options.iterations ||
+           std::equal(residual.begin(), residual.end(), round.stretch.begin(), settled);
     v = std::move(round.w);
     make_directions(v, axis_, std::move(round.norms), rng_);
   }
-  pool::vector<double> upper(n, empty ? 0 : infinity);
+  result.upper = kernel::full(per_sample({}), empty ? 0 : infinity, f64);
   if (options.upper && part > 0) {
+    double* const upper = result.upper.data<double>();
     const double k = double(std::max<int64_t>(result.iterations, 1));
     for (size_t i = 0; i < n; ++i)
       if (std::isfinite(growth[i]))  // it is at least log(part sigma^(2k))
@@ -237,7 +243,6 @@ Sigma Jacobian::sigma_by_power(const SigmaOptions& options) const {
   }
   result.sigma = tensor_of(sigma, per_sample({}));
   result.residual = tensor_of(residual, per_sample({}));
-  result.upper = tensor_of(upper, per_sample({}));
   result.direction = std::move(v);
   return result;
 }
