@@ -57,6 +57,33 @@ void draws(const Rng& rng, uint64_t first, int64_t n, uint64_t* out) {
   }
 }
 
+// The draws of an Rng one by one, made many at a time.
+class Drawing {
+ public:
+  explicit Drawing(Rng& rng) : rng_(rng) {}
+  uint64_t operator()() {
+    if (next_ == size) draws(rng_, rng_.position, size, made_), next_ = 0;
+    ++rng_.position;
+    return made_[next_++];
+  }
+
+ private:
+  static constexpr int size = 64;
+  Rng& rng_;
+  uint64_t made_[size];
+  int next_ = size;
+};
+
+// In 0 .. below - 1: Lemire, "Fast random integer generation in an interval", 2019.
+template <class Draw>
+uint64_t integer_from(Draw&& draw, uint64_t below) {
+  while (true) {
+    const Wide product = Wide{draw()} * below;
+    const uint64_t rest = uint64_t(product);
+    if (rest >= below || rest >= (0 - below) % below) return uint64_t(product >> 64);
+  }
+}
+
 double to_unit(uint64_t draw) { return double(int64_t(draw >> 11)) * 0x1p-53; }
 
 // The natural logarithm of a normal number: x = 2^e m, m within sqrt(2) of 1, log m = 2 artanh((m - 1) / (m + 1)).
@@ -89,31 +116,51 @@ double central(double q) {  // q = p - 1/2, |q| <= 0.425
   const double r = 0.180625 - q * q;
   return q * polynomial(above, r) / polynomial(below, r);
 }
+// Beyond that it is a function of this distance, near up to 5.
+double distance(double q) { return std::sqrt(-log_of(0.5 - std::abs(q))); }
+double near_tail(double r) {
+  constexpr double above[] = {7.7454501427834140764e-4, .0227238449892691845833, .24178072517745061177,
+                              1.27045825245236838258,   3.64784832476320460504,  5.7694972214606914055,
+                              4.6303378461565452959,    1.42343711074968357734};
+  constexpr double below[] = {
+      1.05075007164441684324e-9, 5.475938084995344946e-4, .0151986665636164571966, .14810397642748007459,
+      .68976733498510000455,     1.6763848301838038494,   2.05319162663775882187,  1};
+  return polynomial(above, r - 1.6) / polynomial(below, r - 1.6);
+}
+double far_tail(double r) {
+  constexpr double above[] = {2.01033439929228813265e-7, 2.71155556874348757815e-5, .0012426609473880784386,
+                              .026532189526576123093,    .29656057182850489123,     1.7848265399172913358,
+                              5.4637849111641143699,     6.6579046435011037772};
+  constexpr double below[] = {
+      2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5, 7.868691311456132591e-4,
+      .0148753612908506148525,    .13692988092273580531,    .59983220655588793769,    1};
+  return polynomial(above, r - 5) / polynomial(below, r - 5);
+}
 double tail(double q) {
-  const double p = q < 0 ? 0.5 + q : 0.5 - q, r = std::sqrt(-log_of(p));
-  double x;
-  if (r <= 5) {
-    constexpr double above[] = {7.7454501427834140764e-4, .0227238449892691845833, .24178072517745061177,
-                                1.27045825245236838258,   3.64784832476320460504,  5.7694972214606914055,
-                                4.6303378461565452959,    1.42343711074968357734};
-    constexpr double below[] = {
-        1.05075007164441684324e-9, 5.475938084995344946e-4, .0151986665636164571966, .14810397642748007459,
-        .68976733498510000455,     1.6763848301838038494,   2.05319162663775882187,  1};
-    x = polynomial(above, r - 1.6) / polynomial(below, r - 1.6);
-  } else {
-    constexpr double above[] = {2.01033439929228813265e-7, 2.71155556874348757815e-5, .0012426609473880784386,
-                                .026532189526576123093,    .29656057182850489123,     1.7848265399172913358,
-                                5.4637849111641143699,     6.6579046435011037772};
-    constexpr double below[] = {
-        2.04426310338993978564e-15, 1.4215117583164458887e-7, 1.8463183175100546818e-5, 7.868691311456132591e-4,
-        .0148753612908506148525,    .13692988092273580531,    .59983220655588793769,    1};
-    x = polynomial(above, r - 5) / polynomial(below, r - 5);
-  }
-  return q < 0 ? -x : x;
+  const double r = distance(q);
+  return std::copysign(r <= 5 ? near_tail(r) : far_tail(r), q);
 }
 // Half a step from the middle, so that neither 0 nor 1 is asked for: of 2^53 points each with its mirror image.
 double centred(uint64_t draw) { return (double(int64_t(draw >> 12)) + 0.5) * 0x1p-52 - 0.5; }
 constexpr double edge = 0.425;
+
+constexpr int64_t chunk = 512;
+
+// The normal numbers of n draws, at most a chunk: the tails apart, so that no loop over many has a branch.
+void normals_of(const uint64_t* bits, int64_t n, double* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = central(centred(bits[i]));
+  double q[chunk], r[chunk], x[chunk];
+  int64_t place[chunk], count = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    q[count] = centred(bits[i]), place[count] = i;
+    count += std::abs(q[count]) > edge;
+  }
+  for (int64_t k = 0; k < count; ++k) r[k] = distance(q[k]);
+  for (int64_t k = 0; k < count; ++k) x[k] = near_tail(r[k]);
+  for (int64_t k = 0; k < count; ++k)
+    if (r[k] > 5) x[k] = far_tail(r[k]);
+  for (int64_t k = 0; k < count; ++k) out[place[k]] = std::copysign(x[k], q[k]);
+}
 
 // formula(a chunk of draws, how many, numbers out) for all of x.
 template <class F>
@@ -123,7 +170,6 @@ void fill_from(const Tensor& x, Rng& rng, F formula) {
     fill_from(dense, rng, formula);
     return kernel::copy(dense, x);
   }
-  constexpr int64_t chunk = 512;
   visit(x.dtype(), [&]<class T>(T) {
     T* const to = x.data<T>();
     parallel(x.numel(), kernel::parallel_grain, [&](int64_t begin, int64_t end) {
@@ -167,12 +213,7 @@ double Rng::normal() {
 
 uint64_t Rng::integer(uint64_t below) {
   if (below == 0) throw Error("Rng::integer: a number below 0 was asked for");
-  // Lemire, "Fast random integer generation in an interval", 2019.
-  const uint64_t uneven = (0 - below) % below;
-  while (true) {
-    const Wide product = Wide{draw()} * below;
-    if (uint64_t(product) >= uneven) return uint64_t(product >> 64);
-  }
+  return integer_from([&] { return draw(); }, below);
 }
 
 Rng& default_rng() {
@@ -199,9 +240,8 @@ void fill_normal(const Tensor& x, double mean, double deviation, Rng& rng) {
   if (!std::isfinite(mean) || !std::isfinite(deviation) || deviation < 0)
     throw Error("fill_normal: needs a finite mean and a deviation of at least 0, got " + range(mean, deviation));
   fill_from(x, rng, [=](const uint64_t* bits, int64_t n, double* out) {
-    for (int64_t i = 0; i < n; ++i) out[i] = mean + deviation * central(centred(bits[i]));
-    for (int64_t i = 0; i < n; ++i)
-      if (const double q = centred(bits[i]); std::abs(q) > edge) out[i] = mean + deviation * tail(q);
+    normals_of(bits, n, out);
+    for (int64_t i = 0; i < n; ++i) out[i] = mean + deviation * out[i];
   });
 }
 
@@ -211,7 +251,9 @@ void fill_integers(const Tensor& x, int64_t lo, int64_t hi, Rng& rng) {
   const Tensor dense = x.is_contiguous() ? x : Tensor(x.shape(), x.dtype());
   visit_number("fill_integers", x.dtype(), [&]<class T>(T) {
     T* const to = dense.data<T>();
-    for (int64_t i = 0; i < x.numel(); ++i) to[i] = T(int64_t(uint64_t(lo) + rng.integer(uint64_t(hi) - uint64_t(lo))));
+    Drawing draw(rng);
+    for (int64_t i = 0; i < x.numel(); ++i)
+      to[i] = T(int64_t(uint64_t(lo) + integer_from(draw, uint64_t(hi) - uint64_t(lo))));
   });
   if (!dense.is_same(x)) kernel::copy(dense, x);
 }
@@ -226,8 +268,9 @@ void fill_bernoulli(const Tensor& x, double p, Rng& rng) {
 Tensor permutation(int64_t n, Rng& rng) {
   Tensor out({n}, i64);
   int64_t* const x = out.data<int64_t>();
+  Drawing draw(rng);
   for (int64_t i = 0; i < n; ++i) {  // the inside-out form of Fisher & Yates
-    const int64_t j = int64_t(rng.integer(uint64_t(i) + 1));
+    const int64_t j = int64_t(integer_from(draw, uint64_t(i) + 1));
     x[i] = x[j];
     x[j] = i;
   }

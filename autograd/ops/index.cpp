@@ -21,7 +21,9 @@ Tensor checked(const char* op, const Tensor& index, int64_t size, const std::str
                 "; convert with .to(i64)");
   const Tensor list = dense(index);
   const int64_t* at = list.data<int64_t>();
-  for (int64_t i = 0, n = list.numel(); i < n; ++i)
+  uint64_t outside = 0;
+  for (int64_t i = 0, n = list.numel(); i < n; ++i) outside |= uint64_t(at[i] < 0) | uint64_t(at[i] >= size);
+  for (int64_t i = 0; outside; ++i)
     if (at[i] < 0 || at[i] >= size)
       throw Error(std::string(op) + ": index " + std::to_string(at[i]) + " for " + what + " of size " +
                   std::to_string(size));
@@ -101,10 +103,18 @@ Tensor selected(const Tensor& x, int d, const Tensor& index) {
     const T* from = b.x.template data<T>();
     const int64_t* at = list.data<int64_t>();
     T* to = y.data<T>();
+    const auto take = [&](int64_t begin, int64_t end, auto inner) {
+      while (begin < end) {  // as far as the list goes
+        const int64_t k = begin % n, run = std::min(n - k, end - begin);
+        const T* const block = from + begin / n * b.reduced * inner;
+        for (int64_t i = 0; i < run; ++i) std::copy_n(block + at[k + i] * inner, inner, to + (begin + i) * inner);
+        begin += run;
+      }
+    };
     parallel(b.outer * n, std::max<int64_t>(1, kernel::parallel_grain / std::max<int64_t>(1, b.inner)),
              [&](int64_t begin, int64_t end) {
-               for (int64_t i = begin; i < end; ++i)
-                 std::copy_n(from + (i / n * b.reduced + at[i % n]) * b.inner, b.inner, to + i * b.inner);
+               if (b.inner == 1) take(begin, end, std::integral_constant<int64_t, 1>());
+               else take(begin, end, b.inner);
              });
   });
   return y;

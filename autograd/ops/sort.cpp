@@ -1,5 +1,6 @@
 // Order, and draws by weight.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "fathom/autograd/ops/axes.h"
@@ -9,6 +10,19 @@
 namespace fathom {
 namespace {
 
+// In the order of the numbers: both zeros have one key, and so has every NaN, above all others.
+template <class T>
+uint64_t key_of(T x) {
+  constexpr uint64_t sign = uint64_t{1} << 63;
+  if constexpr (std::floating_point<T>) {
+    if (x != x) return ~uint64_t{0};
+    const uint64_t bits = std::bit_cast<uint64_t>(double(x) + 0.0);
+    return bits & sign ? ~bits : bits | sign;
+  } else {
+    return uint64_t(int64_t(x)) ^ sign;
+  }
+}
+
 // Where the first k of each line along d lie in order: a NaN is above every number, equal ones keep theirs.
 Tensor order(const Tensor& x, int d, int64_t k, bool descending) {
   Shape shape = x.shape();
@@ -16,15 +30,13 @@ Tensor order(const Tensor& x, int d, int64_t k, bool descending) {
   const Tensor y(shape, i64);
   visit(x.dtype(), [&]<class T>(T) {
     struct Place {
-      T value;
+      uint64_t key;
       int64_t index;
     };
-    const auto below = [](T a, T b) { return a < b || (b != b && a == a); };
-    const auto earlier = [&](const Place& a, const Place& b) {
-      const bool less = descending ? below(b.value, a.value) : below(a.value, b.value);
-      const bool more = descending ? below(a.value, b.value) : below(b.value, a.value);
-      return less || (!more && a.index < b.index);
+    const auto earlier = [](const Place& a, const Place& b) {
+      return a.key != b.key ? a.key < b.key : a.index < b.index;
     };
+    const uint64_t flip = descending ? ~uint64_t{0} : 0;
     const Blocks b = blocks(x, 1u << d);
     const T* from = b.x.template data<T>();
     int64_t* to = y.data<int64_t>();
@@ -34,8 +46,9 @@ Tensor order(const Tensor& x, int d, int64_t k, bool descending) {
                std::vector<Place> line(static_cast<size_t>(n));
                for (int64_t l = begin; l < end; ++l) {
                  const int64_t o = l / b.inner, j = l % b.inner;
-                 for (int64_t i = 0; i < n; ++i) line[size_t(i)] = {from[(o * n + i) * b.inner + j], i};
-                 std::partial_sort(line.begin(), line.begin() + k, line.end(), earlier);
+                 for (int64_t i = 0; i < n; ++i) line[size_t(i)] = {key_of(from[(o * n + i) * b.inner + j]) ^ flip, i};
+                 if (k == n) std::sort(line.begin(), line.end(), earlier);
+                 else std::partial_sort(line.begin(), line.begin() + k, line.end(), earlier);
                  for (int64_t i = 0; i < k; ++i) to[(o * k + i) * b.inner + j] = line[size_t(i)].index;
                }
              });
@@ -56,11 +69,13 @@ void draw_again(const double* weights, int64_t n, int64_t samples, Rng& rng, int
 // Without replacement: the order in which clocks of these rates ring; Efraimidis & Spirakis, "Weighted random sampling
 // with a reservoir", Information Processing Letters 97 (2006).
 void draw_once(const double* weights, int64_t n, int64_t samples, Rng& rng, int64_t* to) {
+  const Tensor times({n}, f64);
+  fill_uniform(times, 0, 1, rng);
+  double* const time = times.data<double>();
+  kernel::map_row([](double u, double w) { return -std::log1p(-u) / w; }, n, time, time, weights);
   std::vector<std::pair<double, int64_t>> rings;
-  for (int64_t i = 0; i < n; ++i) {
-    const double time = -std::log1p(-rng.uniform());
-    if (weights[i] > 0) rings.emplace_back(time / weights[i], i);
-  }
+  for (int64_t i = 0; i < n; ++i)
+    if (weights[i] > 0) rings.emplace_back(time[i], i);
   std::partial_sort(rings.begin(), rings.begin() + samples, rings.end());
   for (int64_t i = 0; i < samples; ++i) to[i] = rings[size_t(i)].second;
 }

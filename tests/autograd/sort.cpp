@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "tests/autograd/op_rows.h"
@@ -36,6 +37,11 @@ TEST_CASE("sort: stable, a NaN largest, either way") {
   CHECK(places(sort(x, 0).values) == Whole{1, 1, 2, 3, 5, 2});
   CHECK(places(sort(x, 0).indices) == Whole{1, 0, 0, 0, 1, 1});
   CHECK(sort(tensor({true, false, true})).values.to_vector<bool>() == std::vector<bool>{false, true, true});
+  CHECK(places(sort(doubles({0, -0.0, 1, -0.0, -1})).indices) == Whole{4, 0, 1, 3, 2});
+  CHECK(places(sort(doubles({-1, -3, -2}).to(f32)).indices) == Whole{1, 2, 0});
+  constexpr int64_t least = std::numeric_limits<int64_t>::min(), most = std::numeric_limits<int64_t>::max();
+  CHECK(places(sort(whole({5}, {0, most, least, most - 1, -1})).indices) == Whole{2, 4, 0, 3, 1});
+  CHECK(places(sort(whole({5}, {0, most, least, most - 1, -1}), 0, true).indices) == Whole{1, 3, 0, 4, 2});
   const Tensor equal = zeros({1000});
   CHECK(places(sort(equal).indices) == places(arange(1000)));
   CHECK(places(sort(equal, 0, true).indices) == places(arange(1000)));

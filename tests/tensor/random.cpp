@@ -138,7 +138,22 @@ TEST_CASE("random: whole numbers and permutations") {
   CHECK(std::abs(high - 1000) < 150);
   const Tensor k({1000}, i64);
   fill_integers(k, std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(), rng);
+  Rng single = rng;  // both consist of single draws, some of which are rejected
+  const uint64_t third = uint64_t{3} << 61;
+  fill_integers(k, 0, int64_t(third), rng);
+  bool equal = true;
+  for (int64_t each : k.to_vector<int64_t>()) equal &= uint64_t(each) == single.integer(third);
+  CHECK(equal);
+  CHECK(rng == single);
   auto order = permutation(1000, rng).to_vector<int64_t>();
+  std::vector<int64_t> by_hand(1000);
+  for (size_t i = 0; i < 1000; ++i) {
+    const size_t j = single.integer(i + 1);
+    by_hand[i] = by_hand[j];
+    by_hand[j] = int64_t(i);
+  }
+  CHECK(order == by_hand);
+  CHECK(rng == single);
   std::sort(order.begin(), order.end());
   for (int64_t i = 0; i < 1000; ++i) CHECK(order[size_t(i)] == i);
   CHECK(permutation(0, rng).numel() == 0);
