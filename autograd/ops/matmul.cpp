@@ -127,7 +127,9 @@ Tensor linear(Tensor x, const Tensor& weight, const Tensor& bias) {
   };
   if (weight.dim() != 2) refuse("the weight is no matrix", x, weight);
   const int64_t out = weight.size(0), in = weight.size(1);
-  if (x.dim() == 0 || x.shape().back() != in) refuse("inner sizes differ", x, weight);
+  if (x.dim() == 0 || x.shape().back() != in)
+    throw Error("linear: x has shape " + to_string(x.shape()) + ", its last axis must be the " + std::to_string(in) +
+                " inputs of the weight " + to_string(weight.shape()));
   if (bias.defined()) {
     kernel::check_dtypes("linear", weight, bias);
     if (bias.shape() != Shape{out}) refuse("weight and bias differ", weight, bias);

@@ -50,7 +50,8 @@ Shape complete(const Tensor& x, Shape shape) {
   const Shape asked = shape;
   if (!wrong && open >= 0 && known > 0) shape[open] = x.numel() / known;
   if (wrong || (open >= 0 && known == 0) || shape.numel() != x.numel())
-    throw Error("reshape: " + to_string(x.shape()) + " into " + to_string(asked));
+    throw Error("reshape: " + to_string(x.shape()) + ", of " + std::to_string(x.numel()) + " elements, does not fit " +
+                to_string(asked));
   return shape;
 }
 
@@ -181,8 +182,8 @@ Tensor select(const Tensor& x, int64_t at, int64_t index) {
   const int d = axis("select", at, x.shape().rank);
   const int64_t size = x.shape()[d], i = index < 0 ? index + size : index;
   if (i < 0 || i >= size)
-    throw Error("select: index " + std::to_string(index) + " of axis " + std::to_string(at) + " of " +
-                to_string(x.shape()));
+    throw Error("select: index " + std::to_string(index) + " for axis " + std::to_string(at) + " of size " +
+                std::to_string(size));
   return part_op("select", x, [=](const Tensor& t) {
     Shape shape = t.shape(), strides = t.strides();
     const int64_t skip = i * strides[d];

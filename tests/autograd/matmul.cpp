@@ -128,7 +128,9 @@ TEST_CASE("matmul: bad input") {
   CHECK(error_of([] {
           matmul(tensor({1, 2}), tensor({1, 2}));
         }) == "matmul: needs a floating tensor, got i64; convert with .to(f32)");
-  CHECK(error_of([] { linear(zeros({2, 3}), zeros({5, 4})); }) == "linear: inner sizes differ: (2, 3) and (5, 4)");
+  CHECK(error_of([] {
+          linear(zeros({2, 3}), zeros({5, 4}));
+        }) == "linear: x has shape (2, 3), its last axis must be the 4 inputs of the weight (5, 4)");
   CHECK(error_of([] {
           linear(zeros({2, 4}), zeros({5, 4}), zeros({4}));
         }) == "linear: weight and bias differ: (5, 4) and (4)");

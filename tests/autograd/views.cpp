@@ -269,12 +269,14 @@ TEST_CASE("to and copy_: a number that i64 does not hold is refused") {
 TEST_CASE("views: what is wrong is told with both values") {
   const Tensor x = counted({2, 3});
   const auto is = [](const std::string& message, auto&& call) { CHECK(error_of(call) == message); };
-  is("reshape: (2, 3) into (4, 2)", [&] { reshape(x, {4, 2}); });
-  is("reshape: (2, 3) into (4, -1)", [&] { reshape(x, {4, -1}); });
-  is("reshape: (2, 3) into (-1, -1)", [&] { reshape(x, {-1, -1}); });
-  is("reshape: (2, 3) into (-2, -3)", [&] { reshape(x, {-2, -3}); });
-  is("reshape: (0, 3) into (0, -1)", [&] { reshape(zeros({0, 3}), {0, -1}); });
-  is("reshape: (0) into (4611686018427387904, 4)", [&] { reshape(zeros({0}), {int64_t{1} << 62, 4}); });
+  is("reshape: (2, 3), of 6 elements, does not fit (4, 2)", [&] { reshape(x, {4, 2}); });
+  is("reshape: (2, 3), of 6 elements, does not fit (4, -1)", [&] { reshape(x, {4, -1}); });
+  is("reshape: (2, 3), of 6 elements, does not fit (-1, -1)", [&] { reshape(x, {-1, -1}); });
+  is("reshape: (2, 3), of 6 elements, does not fit (-2, -3)", [&] { reshape(x, {-2, -3}); });
+  is("reshape: (0, 3), of 0 elements, does not fit (0, -1)", [&] { reshape(zeros({0, 3}), {0, -1}); });
+  is("reshape: (0), of 0 elements, does not fit (4611686018427387904, 4)", [&] {
+    reshape(zeros({0}), {int64_t{1} << 62, 4});
+  });
   is("flatten: axes 1 to 0", [&] { flatten(x, 1, 0); });
   is("permute: axes (0) for a tensor of shape (2, 3)", [&] { permute(x, 0); });
   CHECK(error_of([&] { permute(x, {0, -2}); }).find("twice") != std::string::npos);
@@ -284,9 +286,9 @@ TEST_CASE("views: what is wrong is told with both values") {
   CHECK(error_of([&] { expand(x, {4, 3}); }).find("expand") == 0);
   CHECK(error_of([&] { expand(x, {-1, 2, 3}); }) != "");
   is("slice: a step of 0; it must be at least 1", [&] { slice(x, 0, 0, 2, 0); });
-  is("select: index 3 of axis 1 of (2, 3)", [&] { select(x, 1, 3); });
-  is("select: index -3 of axis 0 of (2, 3)", [&] { select(x, 0, -3); });
-  is("select: index 2 of axis 0 of (2, 3)", [&] { x[2]; });
+  is("select: index 3 for axis 1 of size 3", [&] { select(x, 1, 3); });
+  is("select: index -3 for axis 0 of size 2", [&] { select(x, 0, -3); });
+  is("select: index 2 for axis 0 of size 2", [&] { x[2]; });
   is("diagonal: axes 0 and -2 are the same", [&] { diagonal(x, 0, 0, -2); });
   is("split: pieces of size 0", [&] { split(x, 0); });
   is("chunk: 0 pieces", [&] { chunk(x, 0); });
