@@ -141,7 +141,7 @@ Tensor tangent(const Plan& plan, const Inputs& tangents, const Inputs& from, con
   return out;
 }
 
-Tensor composed(const Plan& plan, const Inputs& in) {
+Tensor composed(const Plan& plan, const Inputs& in, const Memory&) {
   const std::vector<Tensor> inputs = unbind(linear(in[x_in], in[w_ih], in[b_ih]));
   std::vector<Tensor> hs(inputs.size());
   Tensor h = initial(plan, in[h_in]);
@@ -158,13 +158,7 @@ Tensor gru_op(const char* op, const Tensor& x, const Tensor& h0, const Recurrent
   const Inputs in{x, h0, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, {}};
   const Plan plan = plan_for(op, in, 3, reverse);
   const Memory kept{Tensor(plan.sequence(plan.gates), plan.dtype), Tensor(plan.sequence(plan.hidden), plan.dtype)};
-  return record_joint(
-      op, states(plan, in, kept), in,
-      [=](Tensor g, Wanted wanted, const Inputs& from, const Tensor& y) {
-        return cotangents(plan, std::move(g), wanted, from, y, kept);
-      },
-      [=](const Inputs& ts, const Inputs& from, const Tensor& y) { return tangent(plan, ts, from, y, kept); },
-      [=](const Inputs& from) { return composed(plan, from); });
+  return record_steps(plan, in, kept, states, cotangents, tangent, composed);
 }
 
 }  // namespace

@@ -128,7 +128,7 @@ Tensor tangent(const Plan& plan, const Inputs& tangents, const Inputs& from, con
   return out;
 }
 
-Tensor composed(const Plan& plan, const Inputs& in) {
+Tensor composed(const Plan& plan, const Inputs& in, const Memory&) {
   const std::vector<Tensor> zs = unbind(linear(in[x_in], in[w_ih], in[b_ih]));
   std::vector<Tensor> rows(zs.size() + 1);
   Tensor h = initial(plan, in[h_in]), c = initial(plan, in[c_in]);
@@ -146,13 +146,7 @@ Tensor lstm_op(const char* op, const Tensor& x, const LSTMState& state, const Re
   const Inputs in{x, state.h, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, state.c};
   const Plan plan = plan_for(op, in, 4, reverse);
   const Memory kept{Tensor(plan.sequence(plan.gates), plan.dtype), Tensor(plan.sequence(plan.hidden), plan.dtype)};
-  return record_joint(
-      op, states(plan, in, kept), in,
-      [=](Tensor g, Wanted wanted, const Inputs& from, const Tensor& y) {
-        return cotangents(plan, std::move(g), wanted, from, y, kept);
-      },
-      [=](const Inputs& ts, const Inputs& from, const Tensor& y) { return tangent(plan, ts, from, y, kept); },
-      [=](const Inputs& from) { return composed(plan, from); });
+  return record_steps(plan, in, kept, states, cotangents, tangent, composed);
 }
 
 }  // namespace

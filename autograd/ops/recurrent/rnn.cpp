@@ -102,13 +102,7 @@ Tensor rnn_op(const char* op, const Tensor& x, const Tensor& h0, const Recurrent
               bool reverse) {
   const Inputs in{x, h0, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh, {}};
   const Plan plan = plan_for(op, in, 1, reverse);
-  return record_joint(
-      op, states(plan, in, nonlinearity), in,
-      [=](Tensor g, Wanted wanted, const Inputs& from, const Tensor& y) {
-        return cotangents(plan, std::move(g), wanted, from, y, nonlinearity);
-      },
-      [=](const Inputs& ts, const Inputs& from, const Tensor& y) { return tangent(plan, ts, from, y, nonlinearity); },
-      [=](const Inputs& from) { return composed(plan, from, nonlinearity); });
+  return record_steps(plan, in, nonlinearity, states, cotangents, tangent, composed);
 }
 
 }  // namespace
