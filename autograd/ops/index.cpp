@@ -21,12 +21,12 @@ Tensor checked(const char* op, const Tensor& index, int64_t size, const std::str
                 "; convert with .to(i64)");
   const Tensor list = dense(index);
   const int64_t* at = list.data<int64_t>();
-  uint64_t outside = 0;
-  for (int64_t i = 0, n = list.numel(); i < n; ++i) outside |= uint64_t(at[i] < 0) | uint64_t(at[i] >= size);
-  for (int64_t i = 0; outside; ++i)
-    if (at[i] < 0 || at[i] >= size)
-      throw Error(std::string(op) + ": index " + std::to_string(at[i]) + " for " + what + " of size " +
-                  std::to_string(size));
+  const auto outside = [size](int64_t i) { return (i < 0) | (i >= size); };
+  int64_t wrong = 0;
+  for (int64_t i = 0, n = list.numel(); i < n; ++i) wrong |= outside(at[i]);
+  if (wrong)
+    throw Error(std::string(op) + ": index " + std::to_string(*std::find_if(at, at + list.numel(), outside)) + " for " +
+                what + " of size " + std::to_string(size));
   return list;
 }
 std::string axis_name(int d) { return "axis " + std::to_string(d); }
