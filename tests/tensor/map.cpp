@@ -116,7 +116,7 @@ TEST_CASE_TEMPLATE("map: the functions of vector_math.h keep their accuracy and 
     worst = std::max(worst, std::abs(y.data<T>()[i] / exact - 1) / epsilon);
     largest = std::max(largest, std::abs(y.data<T>()[i]));
   }
-  CHECK(worst <= 2);
+  CHECK(worst <= (sizeof(T) == 4 ? 2 : 4));  // glibc promises 4
   CHECK(largest == 1);
   const Tensor special({5}, dtype);
   std::ranges::copy(std::array<T, 5>{std::numeric_limits<T>::quiet_NaN(), infinity, -infinity, T(0), T(-0.0)},
