@@ -146,7 +146,7 @@ constexpr double edge = 0.425;
 
 constexpr int64_t chunk = 512;
 
-// The normal numbers of n draws, at most a chunk: the tails apart, so that no loop over many has a branch.
+// The normal numbers of n draws, at most a chunk: the tails apart, so that both formulas run in vectors.
 void normals_of(const uint64_t* bits, int64_t n, double* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = central(centred(bits[i]));
   double q[chunk], r[chunk], x[chunk];
@@ -157,9 +157,7 @@ void normals_of(const uint64_t* bits, int64_t n, double* out) {
   }
   for (int64_t k = 0; k < count; ++k) r[k] = distance(q[k]);
   for (int64_t k = 0; k < count; ++k) x[k] = near_tail(r[k]);
-  for (int64_t k = 0; k < count; ++k)
-    if (r[k] > 5) x[k] = far_tail(r[k]);
-  for (int64_t k = 0; k < count; ++k) out[place[k]] = std::copysign(x[k], q[k]);
+  for (int64_t k = 0; k < count; ++k) out[place[k]] = std::copysign(r[k] <= 5 ? x[k] : far_tail(r[k]), q[k]);
 }
 
 // formula(a chunk of draws, how many, numbers out) for all of x.

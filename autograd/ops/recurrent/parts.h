@@ -80,9 +80,8 @@ struct Steps {
 };
 
 // Such an op on the tape. Its rules are told the plan and, last, `more`: what they need beside it.
-template <class More, class States, class ToInputs, class Tangent, class Composed>
-Tensor record_steps(const Plan& plan, const Inputs& in, const More& more, States states, ToInputs cotangents,
-                    Tangent tangent, Composed composed) {
+Tensor record_steps(const Plan& plan, const Inputs& in, const auto& more, auto states, auto cotangents, auto tangent,
+                    auto composed) {
   return record_joint(
       plan.op, states(plan, in, more), in,
       [=](Tensor g, Wanted wanted, const Inputs& from, const Tensor& y) {
