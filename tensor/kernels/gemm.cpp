@@ -98,13 +98,12 @@ void matrix_vector(int64_t rows, int64_t k, Matrix<T> a, const T* x, int64_t x_s
   }
 }
 
-constexpr bool takes_tiles(int64_t m, int64_t n, double work) { return m > 1 && n > 1 && work <= most_in_tiles; }
+constexpr bool takes_tiles(int64_t m, int64_t n) { return have_tiles && m > 1 && n > 1; }
 
 template <class T>
 void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride,
              const T* row) {
-  const double work = double(m) * double(n) * double(k);
-  if (takes_tiles(m, n, work)) return tiled_product(m, n, k, a, b, c, accumulate, c_stride, row);
+  if (takes_tiles(m, n)) return tiled_product(m, n, k, a, b, c, accumulate, c_stride, row);
   if (row) {
     fill_rows(m, n, c, c_stride, row);
     accumulate = true;
@@ -115,7 +114,7 @@ void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bo
                          accumulate);
   // x W^T: OpenBLAS's small kernels for it take up to twice the time of x W, transposing W first a tenth.
   const bool tall = m >= 16 && (n >= 16 || (n >= 8 && m >= 64));
-  if (b.transposed && !a.transposed && tall && work <= small_product) {
+  if (b.transposed && !a.transposed && tall && double(m) * double(n) * double(k) <= small_product) {
     Scratch<T> b_transposed(n * k);
     transpose(b.data, n, k, b_transposed.data(), b.stride);
     return product<T>(m, n, k, a, {b_transposed.data(), n}, c, accumulate, c_stride, nullptr);
@@ -148,25 +147,25 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
   const double work = double(m) * double(n) * double(k);
   if (work <= worth_sharing) return product(m, n, k, a, b, c, accumulate, c_stride, row);
 
-  const bool by_rows = 2 * m > n, tiles = takes_tiles(m, n, work);
+  const bool by_rows = 2 * m > n, tiles = takes_tiles(m, n);
   const int64_t longer = by_rows ? m : n;
-  // Tiles may be cut anywhere: a run of blocks is one product of up to three, whose part of a stays in the second
-  // cache.
-  int64_t block = by_rows ? 4 * tile_rows : 2 * vector_size<T>, run = 3;
+  int64_t block = by_rows ? 4 * tile_rows : 2 * vector_size<T>;  // tiles may be cut anywhere
   if (!tiles) {
     // A matter of the sizes alone: at the edge of a tile OpenBLAS adds in another order. Few and large, since it packs
     // the other matrix anew for each.
     const int64_t count = int64_t(std::bit_floor(uint64_t(std::clamp(work / 2e7, 2.0, 64.0)))), whole_tiles = 64;
-    block = ((longer + count - 1) / count + whole_tiles - 1) / whole_tiles * whole_tiles, run = 1;
+    block = ((longer + count - 1) / count + whole_tiles - 1) / whole_tiles * whole_tiles;
   }
+  const auto part = tiles ? tiled_product<T> : product<T>;  // tiles for a last row or column too
+  const auto multiply = [&](int64_t begin, int64_t size) {
+    if (by_rows) part(size, n, k, rows_from(a, begin), b, c + begin * c_stride, accumulate, c_stride, row);
+    else part(m, size, k, a, columns_from(b, begin), c + begin, accumulate, c_stride, row ? row + begin : nullptr);
+  };
   const int64_t blocks = (longer + block - 1) / block, grain = tiles && blocks < 4 ? blocks : 1;  // too few to share
-  const auto part = tiles ? tiled_product<T> : product<T>;
   parallel(blocks, grain, [&](int64_t first, int64_t last) {
-    for (; first < last; first += run) {
-      const int64_t begin = first * block, size = std::min(longer, std::min(last, first + run) * block) - begin;
-      if (by_rows) part(size, n, k, rows_from(a, begin), b, c + begin * c_stride, accumulate, c_stride, row);
-      else part(m, size, k, a, columns_from(b, begin), c + begin, accumulate, c_stride, row ? row + begin : nullptr);
-    }
+    const int64_t step = tiles ? last - first : 1;
+    for (; first < last; first += step)
+      multiply(first * block, std::min(longer, (first + step) * block) - first * block);
   });
 }
 

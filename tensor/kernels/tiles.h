@@ -3,7 +3,6 @@
 #pragma once
 #include <algorithm>  // min, fill_n
 #include <array>
-#include <limits>
 #include <utility>  // index_sequence
 
 #include "fathom/tensor/kernels/gemm.h"
@@ -13,18 +12,19 @@
 
 namespace fathom::kernel {
 
-// A tile is `tile_rows` rows of two vectors each: with one row of b they fill the registers. Tiles are taken for up to
-// `most_in_tiles` multiplications: above, what OpenBLAS's packing costs is won back.
+// A tile is `tile_rows` rows of two vectors each: with one row of b they fill the registers.
 #if defined(__AVX512F__)
 inline constexpr int tile_rows = 12;
-inline constexpr double most_in_tiles = std::numeric_limits<double>::infinity();  // measured up to 2,048 cubed
+inline constexpr bool have_tiles = true;
 #elif defined(__AVX2__) && defined(__FMA__)
 inline constexpr int tile_rows = 6;
-inline constexpr double most_in_tiles = 2e7;
-#else
+inline constexpr bool have_tiles = true;
+#else  // OpenBLAS's kernels are the faster ones
 inline constexpr int tile_rows = 4;
-inline constexpr double most_in_tiles = 0;
+inline constexpr bool have_tiles = false;
 #endif
+// In bytes: of the smallest first cache, and what a block of a may take of the second.
+inline constexpr int64_t first_cache = 32 << 10, block_of_a = 192 << 10;
 
 template <class T>  // a vector anywhere in memory; clang takes `aligned` from no alias template
 struct Anywhere {
@@ -98,21 +98,27 @@ void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T*
   }
   constexpr int64_t panel = 2 * vector_size<T>, depth = 256;  // a panel of b of this depth stays in the first cache
   const auto parts = [](int64_t size, int64_t most) { return (size + most - 1) / most; };
-  const int64_t k_step = parts(k, parts(k, depth)), tiles_down = parts(m, tile_rows);
-  // Of about equal height: the processor waits where there are few rows.
-  const int64_t short_tile = m / tiles_down, longer_tiles = m % tiles_down;
-  const int64_t down = a.transposed ? 1 : a.stride, across = a.transposed ? a.stride : 1;
-  Scratch<T> packed(b.transposed || n % panel ? k_step * panel : 0);
+  const int64_t k_step = parts(k, parts(k, depth));
+  const int64_t m_step = parts(m, parts(m, std::max(block_of_a / (k_step * int64_t(sizeof(T))), int64_t(tile_rows))));
+  // Rows a multiple of a large power of two apart push each other out of the first cache: where it pays, their parts
+  // are packed.
+  const auto collide = [&](int64_t stride) { return k_step * (stride & -stride) * int64_t(sizeof(T)) > first_cache; };
+  const bool pack_a = a.transposed && n >= 4 * panel && collide(a.stride);
+  const bool pack_b = b.transposed || (m >= 8 * tile_rows && collide(b.stride));
+  const int64_t down = pack_a ? k_step : a.transposed ? 1 : a.stride, across = a.transposed && !pack_a ? a.stride : 1;
+  Scratch<T> packed_a(pack_a ? m_step * k_step : 0), packed_b(pack_b || n % panel ? k_step * panel : 0);
 
-  for (int64_t p = 0; p < k; p += k_step) {
-    const int64_t deep = std::min(k_step, k - p);
+  const auto multiply = [&](int64_t rows, int64_t deep, const T* left, const T* right, T* out, const T* start,
+                            int64_t start_stride) {
+    // Of about equal height: the processor waits where there are few rows.
+    const int64_t tiles_down = parts(rows, tile_rows), short_tile = rows / tiles_down, longer = rows % tiles_down;
     for (int64_t j = 0; j < n; j += panel) {
       const int64_t columns = std::min(panel, n - j);
       const bool whole_vectors = columns % vector_size<T> == 0;
-      const T* from = b.transposed ? b.data + j * b.stride + p : b.data + p * b.stride + j;
+      const T* from = right + j * (b.transposed ? b.stride : 1);
       int64_t from_stride = b.stride;
-      if (b.transposed || !whole_vectors) {
-        T* to = packed.data();
+      if (pack_b || !whole_vectors) {
+        T* to = packed_b.data();
         if (!whole_vectors) std::fill_n(to, deep * panel, T(0));
         if (b.transposed) transpose(from, columns, deep, to, b.stride, panel);
         else
@@ -121,23 +127,35 @@ void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T*
         from_stride = panel;
       }
       const auto& run = columns <= vector_size<T> ? tiles<T, 1> : tiles<T, 2>;
-      for (int64_t t = 0, i = 0, rows; t < tiles_down; ++t, i += rows) {
-        rows = t < longer_tiles ? short_tile + 1 : short_tile;
-        const T* left = a.data + i * down + p * across;
-        T* out = c + i * c_stride + j;
-        const T* start = accumulate || p > 0 ? out : row ? row + j : nullptr;
-        const int64_t start_stride = start == out ? c_stride : 0;
+      for (int64_t t = 0, i = 0, height; t < tiles_down; ++t, i += height) {
+        height = t < longer ? short_tile + 1 : short_tile;
+        const Tile<T> tile = run[size_t(height - 1)];
+        const T *a_rows = left + i * down, *begin = start ? start + i * start_stride + j : nullptr;
+        T* to = out + i * c_stride + j;
         if (whole_vectors) {
-          run[size_t(rows - 1)](deep, left, down, across, from, from_stride, out, c_stride, start, start_stride);
+          tile(deep, a_rows, down, across, from, from_stride, to, c_stride, begin, start_stride);
           continue;
         }
         T edge[tile_rows * panel] = {};
-        for (int64_t r = 0; r < rows && start; ++r) copy_few(start + r * start_stride, columns, edge + r * panel);
-        run[size_t(rows - 1)](deep, left, down, across, from, from_stride, edge, panel, edge, panel);
-        for (int64_t r = 0; r < rows; ++r) copy_few(edge + r * panel, columns, out + r * c_stride);
+        for (int64_t r = 0; r < height && begin; ++r) copy_few(begin + r * start_stride, columns, edge + r * panel);
+        tile(deep, a_rows, down, across, from, from_stride, edge, panel, edge, panel);
+        for (int64_t r = 0; r < height; ++r) copy_few(edge + r * panel, columns, to + r * c_stride);
       }
     }
-  }
+  };
+  for (int64_t i = 0; i < m; i += m_step)
+    for (int64_t p = 0; p < k; p += k_step) {
+      const int64_t deep = std::min(k_step, k - p), rows = std::min(m_step, m - i);
+      const T* left = a.data + (a.transposed ? p * a.stride + i : i * a.stride + p);
+      if (pack_a) {
+        transpose(left, deep, rows, packed_a.data(), a.stride, k_step);
+        left = packed_a.data();
+      }
+      T* const out = c + i * c_stride;
+      const bool adds = accumulate || p > 0;
+      multiply(rows, deep, left, b.data + p * (b.transposed ? 1 : b.stride), out, adds ? out : row,
+               adds ? c_stride : 0);
+    }
 }
 
 }  // namespace fathom::kernel

@@ -89,6 +89,16 @@ TEST_CASE_TEMPLATE("gemm: every size around those of a tile", T, float, double) 
     for (int f = 0; f < 16; ++f) CHECK(error_of_product<T>(13, 35, k, f & 1, f & 2, f & 4, f & 8 ? 3 : 0) < 1);
 }
 
+TEST_CASE_TEMPLATE("gemm: rows a power of two apart, in several blocks", T, float, double) {
+  const int64_t sizes[][3] = {{512, 144, 70}, {100, 512, 70}, {300, 130, 512}, {512, 20, 600}};
+  for (const auto& s : sizes)
+    for (int f = 0; f < 16; ++f) {
+      CAPTURE(s[0]);
+      CAPTURE(f);
+      CHECK(error_of_product<T>(s[0], s[1], s[2], f & 1, f & 2, f & 4, 0, (f & 12) == 8) < 1);
+    }
+}
+
 TEST_CASE_TEMPLATE("gemm: NaN passes, and only to its row and column", T, float, double) {
   const int64_t m = 14, n = 37, k = 9;
   for (int form = 0; form < 4; ++form) {
