@@ -53,6 +53,7 @@ void tile(int64_t k, const T* a, int64_t down, int64_t across, const T* b, int64
   const T* column[addresses];
 #pragma GCC unroll 4
   for (int i = 0; i < addresses; ++i) column[i] = a + 3 * i * down;
+#pragma GCC unroll 2
   for (; k > 0; --k) {
     Vector<T> row[Vectors];
 #pragma GCC unroll 2
