@@ -24,15 +24,6 @@ void check_index(int64_t size) {
 }
 
 template <class T>
-Matrix<T> rows_from(Matrix<T> x, int64_t row) {
-  return {x.data + row * (x.transposed ? 1 : x.stride), x.stride, x.transposed};
-}
-template <class T>
-Matrix<T> columns_from(Matrix<T> x, int64_t column) {
-  return {x.data + column * (x.transposed ? x.stride : 1), x.stride, x.transposed};
-}
-
-template <class T>
 void fill_rows(int64_t m, int64_t n, T* c, int64_t c_stride, const T* row) {
   for (int64_t i = 0; i < m; ++i) copy_few(row, n, c + i * c_stride);
 }
@@ -149,7 +140,7 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool 
 
   const bool by_rows = 2 * m > n, tiles = takes_tiles(m, n);
   const int64_t longer = by_rows ? m : n;
-  int64_t block = by_rows ? 4 * tile_rows : 2 * vector_size<T>;  // tiles may be cut anywhere
+  int64_t block = by_rows ? 4 * tile_rows : panel<T>;  // tiles may be cut anywhere
   if (!tiles) {
     // A matter of the sizes alone: at the edge of a tile OpenBLAS adds in another order. Few and large, since it packs
     // the other matrix anew for each.

@@ -87,6 +87,53 @@ inline constexpr auto tiles = []<int... R>(std::integer_sequence<int, R...>) {
 }
 (std::make_integer_sequence<int, tile_rows>());
 
+template <class T>
+Matrix<T> rows_from(Matrix<T> x, int64_t row) {
+  return {x.data + row * (x.transposed ? 1 : x.stride), x.stride, x.transposed};
+}
+template <class T>
+Matrix<T> columns_from(Matrix<T> x, int64_t column) {
+  return {x.data + column * (x.transposed ? x.stride : 1), x.stride, x.transposed};
+}
+
+template <class T>
+inline constexpr int64_t panel = 2 * vector_size<T>;  // columns
+
+inline int64_t parts(int64_t size, int64_t most) { return (size + most - 1) / most; }
+
+// out (k, panel) = b (k, n), and zeros beside it where its rows are not whole vectors.
+template <class T>
+void pack_panel(int64_t k, int64_t n, Matrix<T> b, T* out) {
+  if (n % vector_size<T>) std::fill_n(out, k * panel<T>, T(0));
+  if (b.transposed) return transpose(b.data, n, k, out, b.stride, panel<T>);
+  for (int64_t r = 0; r < k; ++r) copy_few(b.data + r * b.stride, n, out + r * panel<T>);
+}
+
+// c (m, n) = start + a (m, k) b (k, n), as tile's, with up to a panel of columns.
+template <class T>
+void multiply_panel(int64_t m, int64_t n, int64_t k, Matrix<T> a, const T* b, int64_t b_stride, T* c, int64_t c_stride,
+                    const T* start, int64_t start_stride) {
+  const int64_t down = a.transposed ? 1 : a.stride, across = a.transposed ? a.stride : 1;
+  // Of about equal height: the processor waits where there are few rows.
+  const int64_t tiles_down = parts(m, tile_rows), short_tile = m / tiles_down, longer_tiles = m % tiles_down;
+  const auto& run = n <= vector_size<T> ? tiles<T, 1> : tiles<T, 2>;
+  for (int64_t t = 0; t < tiles_down; ++t) {
+    const int64_t rows = t < longer_tiles ? short_tile + 1 : short_tile;
+    const Tile<T> tile = run[size_t(rows - 1)];
+    if (n % vector_size<T> == 0) {
+      tile(k, a.data, down, across, b, b_stride, c, c_stride, start, start_stride);
+    } else {
+      T edge[tile_rows * panel<T>] = {};
+      for (int64_t r = 0; r < rows && start; ++r) copy_few(start + r * start_stride, n, edge + r * panel<T>);
+      tile(k, a.data, down, across, b, b_stride, edge, panel<T>, edge, panel<T>);
+      for (int64_t r = 0; r < rows; ++r) copy_few(edge + r * panel<T>, n, c + r * c_stride);
+    }
+    a.data += rows * down;
+    c += rows * c_stride;
+    if (start) start += rows * start_stride;
+  }
+}
+
 // As gemm. Requires: no size is 0.
 template <class T>
 void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bool accumulate, int64_t c_stride,
@@ -97,65 +144,40 @@ void tiled_product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T*
     tiled_product<T>(n, m, k, {b.data, b.stride, !b.transposed}, {a.data, a.stride}, turned.data(), false, m, nullptr);
     return transpose(turned.data(), n, m, c, m, c_stride);
   }
-  constexpr int64_t panel = 2 * vector_size<T>, depth = 256;  // a panel of b of this depth stays in the first cache
-  const auto parts = [](int64_t size, int64_t most) { return (size + most - 1) / most; };
+  constexpr int64_t depth = 256, size = int64_t(sizeof(T));  // a panel of b of this depth stays in the first cache
   const int64_t k_step = parts(k, parts(k, depth));
-  const int64_t m_step = parts(m, parts(m, std::max(block_of_a / (k_step * int64_t(sizeof(T))), int64_t(tile_rows))));
+  const int64_t m_step = parts(m, parts(m, std::max(block_of_a / (k_step * size), int64_t(tile_rows))));
   // Rows a multiple of a large power of two apart push each other out of the first cache: where it pays, their parts
   // are packed.
-  const auto collide = [&](int64_t stride) { return k_step * (stride & -stride) * int64_t(sizeof(T)) > first_cache; };
-  const bool pack_a = a.transposed && n >= 4 * panel && collide(a.stride);
+  const auto collide = [&](int64_t stride) { return k_step * (stride & -stride) * size > first_cache; };
+  const bool pack_a = a.transposed && n >= 4 * panel<T> && collide(a.stride);
   const bool pack_b = b.transposed || (m >= 8 * tile_rows && collide(b.stride));
-  const int64_t down = pack_a ? k_step : a.transposed ? 1 : a.stride, across = a.transposed && !pack_a ? a.stride : 1;
-  Scratch<T> packed_a(pack_a ? m_step * k_step : 0), packed_b(pack_b || n % panel ? k_step * panel : 0);
+  const bool keep_b = pack_b && m > m_step;  // for the blocks of a that follow
+  Scratch<T> packed_a(pack_a ? m_step * k_step : 0);
+  Scratch<T> packed_b(pack_b || n % panel<T> ? k_step * panel<T> * (keep_b ? parts(n, panel<T>) : 1) : 0);
 
-  const auto multiply = [&](int64_t rows, int64_t deep, const T* left, const T* right, T* out, const T* start,
-                            int64_t start_stride) {
-    // Of about equal height: the processor waits where there are few rows.
-    const int64_t tiles_down = parts(rows, tile_rows), short_tile = rows / tiles_down, longer = rows % tiles_down;
-    for (int64_t j = 0; j < n; j += panel) {
-      const int64_t columns = std::min(panel, n - j);
-      const bool whole_vectors = columns % vector_size<T> == 0;
-      const T* from = right + j * (b.transposed ? b.stride : 1);
-      int64_t from_stride = b.stride;
-      if (pack_b || !whole_vectors) {
-        T* to = packed_b.data();
-        if (!whole_vectors) std::fill_n(to, deep * panel, T(0));
-        if (b.transposed) transpose(from, columns, deep, to, b.stride, panel);
-        else
-          for (int64_t r = 0; r < deep; ++r) copy_few(from + r * b.stride, columns, to + r * panel);
-        from = to;
-        from_stride = panel;
-      }
-      const auto& run = columns <= vector_size<T> ? tiles<T, 1> : tiles<T, 2>;
-      for (int64_t t = 0, i = 0, height; t < tiles_down; ++t, i += height) {
-        height = t < longer ? short_tile + 1 : short_tile;
-        const Tile<T> tile = run[size_t(height - 1)];
-        const T *a_rows = left + i * down, *begin = start ? start + i * start_stride + j : nullptr;
-        T* to = out + i * c_stride + j;
-        if (whole_vectors) {
-          tile(deep, a_rows, down, across, from, from_stride, to, c_stride, begin, start_stride);
-          continue;
-        }
-        T edge[tile_rows * panel] = {};
-        for (int64_t r = 0; r < height && begin; ++r) copy_few(begin + r * start_stride, columns, edge + r * panel);
-        tile(deep, a_rows, down, across, from, from_stride, edge, panel, edge, panel);
-        for (int64_t r = 0; r < height; ++r) copy_few(edge + r * panel, columns, to + r * c_stride);
-      }
-    }
-  };
-  for (int64_t i = 0; i < m; i += m_step)
-    for (int64_t p = 0; p < k; p += k_step) {
+  for (int64_t p = 0; p < k; p += k_step)
+    for (int64_t i = 0; i < m; i += m_step) {
       const int64_t deep = std::min(k_step, k - p), rows = std::min(m_step, m - i);
-      const T* left = a.data + (a.transposed ? p * a.stride + i : i * a.stride + p);
+      Matrix<T> left = columns_from(rows_from(a, i), p);
       if (pack_a) {
-        transpose(left, deep, rows, packed_a.data(), a.stride, k_step);
-        left = packed_a.data();
+        transpose(left.data, deep, rows, packed_a.data(), left.stride, k_step);
+        left = {packed_a.data(), k_step};
       }
-      T* const out = c + i * c_stride;
-      const bool adds = accumulate || p > 0;
-      multiply(rows, deep, left, b.data + p * (b.transposed ? 1 : b.stride), out, adds ? out : row,
-               adds ? c_stride : 0);
+      for (int64_t j = 0; j < n; j += panel<T>) {
+        const int64_t columns = std::min(panel<T>, n - j);
+        Matrix<T> right = columns_from(rows_from(b, p), j);
+        if (pack_b || columns % vector_size<T>) {
+          T* const packed = packed_b.data() + (keep_b ? j * k_step : 0);
+          if (i == 0 || !keep_b) pack_panel(deep, columns, right, packed);
+          right = {packed, panel<T>};
+        }
+        T* const out = c + i * c_stride + j;
+        const bool adds = accumulate || p > 0;
+        const T* start = row ? row + j : nullptr;
+        if (adds) start = out;
+        multiply_panel(rows, columns, deep, left, right.data, right.stride, out, c_stride, start, adds ? c_stride : 0);
+      }
     }
 }
 
