@@ -11,7 +11,7 @@ namespace fathom::probe {
 
 struct Alarm {
   int64_t step = 0;
-  std::string kind;     // "nonfinite", "loss_spike", "exploding", "vanishing" or "no_gradient"
+  std::string kind;     // "nonfinite", "loss_spike", "exploding", "vanishing", "no_gradient" or "no_steps"
   std::string site;     // the module or parameter, "" for the loss
   std::string message;  // with the value and the threshold
 };

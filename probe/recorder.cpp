@@ -186,6 +186,7 @@ void Recorder::finish(RecorderEnd end) {
   State& s = *state_;
   if (!s.open) return;
   s.write_step();
+  s.check_steps();
   s.write_end(end);
   s.write();
   s.open = false;
@@ -199,6 +200,7 @@ void Recorder::flush() {
 
 void Recorder::report(const std::string& page_path) {
   state_->write_step();
+  state_->check_steps();
   state_->write();
   write_report(path(), page_path);
 }
@@ -209,7 +211,7 @@ std::string Recorder::status(size_t layers) const {
   for (const SiteMeasure& m : has_jacobians(state_->last) ? state_->last : state_->last_jacobians)
     if (m.has_jacobian) measured.push_back(&m), logarithms.push_back(std::log10(m.sigma_max));
   const std::vector<size_t> worst = farthest_from_one(logarithms);
-  if (!state_->steps) return "no step yet";
+  if (!state_->steps) return "no step yet: recorder.backward(loss) makes one";
   std::string line = "step " + std::to_string(state_->steps - 1) + "  loss " + short_text(state_->loss);
   for (size_t i = 0; i < std::min(layers, worst.size()); ++i) {
     line += i ? ", " : "  sigma_max ";

@@ -1,6 +1,7 @@
 // What a recorder watches for.
 #include <algorithm>
 #include <cmath>
+#include <utility>  // exchange
 
 #include "fathom/probe/recorder/state.h"
 
@@ -61,6 +62,12 @@ void Recorder::State::check_sites() {
   };
   if (watch.exploding > 0 && gain > std::log10(watch.exploding)) tell("exploding", watch.exploding);
   if (watch.vanishing > 0 && gain < std::log10(watch.vanishing)) tell("vanishing", watch.vanishing);
+}
+
+void Recorder::State::check_steps() {
+  if (steps > 0 || !std::exchange(passed, false)) return;
+  raise("no_steps", "",
+        "loss.backward() went through the network, recorder.backward(loss) did not: it makes the steps");
 }
 
 void Recorder::State::check_gradients() {

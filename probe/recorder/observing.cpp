@@ -28,6 +28,7 @@ struct Recorder::SiteHook final : Hook {
 
   Tensor operator()(const Tensor& g) override {
     State& s = *state;
+    s.passed |= !s.in_backward && !s.busy;
     if (!s.open || !s.in_backward || s.busy || !s.due()) return {};
     const Stopwatch watch(s.measuring);
     const Flag busy(s.busy);

@@ -120,6 +120,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   double measuring = 0, loss = NAN, jacobians = 0, details = 0, writing = 0;  // seconds
   int64_t steps = 0;
   bool open = true, in_backward = false, busy = false, probing = false;
+  bool passed = false;  // a site, by a walk that was not recorder.backward()'s
   int exceptions;
 
   State(nn::Module& n, RecorderOptions o);
@@ -156,6 +157,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   void check_loss();
   void check_sites();
   void check_gradients();
+  void check_steps();  // at the end, or where somebody looks
   void raise(std::string kind, std::string site, std::string message);
 
   // Writing: a step's lines are made first, and then wait.

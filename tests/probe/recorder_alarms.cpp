@@ -71,6 +71,26 @@ TEST_CASE("Recorder: alarms of the layers; one that stops is an Error after the 
   CHECK(folder.run().layers.frames.size() == 1);
 }
 
+TEST_CASE("Recorder: backward() without it makes no step, and that is told once") {
+  const Folder folder;
+  nn::Linear net(5, 1, {.dtype = f64});
+  {
+    Recorder recorder(net, {.out = folder});
+    mean(net(inputs(2))).backward();
+    CHECK(recorder.status() == "no step yet: recorder.backward(loss) makes one");
+    CHECK(recorder.alarms().empty());
+    recorder.report(folder / "report.html");
+    REQUIRE(recorder.alarms().size() == 1);
+    CHECK(recorder.alarms()[0].kind == "no_steps");
+  }
+  CHECK(folder.run().alarms.size() == 1);
+  Recorder measured(net, {.out = folder, .name = "measured"});
+  mean(net(inputs(2))).backward();
+  measured.backward(mean(net(inputs(2))));
+  measured.finish();
+  CHECK(measured.alarms().empty());
+}
+
 struct Breaks : nn::Module {
   Tensor unused = ones({2}, {.dtype = f64, .requires_grad = true});
   Tensor forward(Tensor x) override { return log(std::move(x) - 100); }
