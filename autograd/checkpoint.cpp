@@ -22,11 +22,15 @@ pool::vector<Ref<Node>> inputs_of_stretch(Node& y, uint64_t number) {
   return out;
 }
 
+// While f is run again, how many in-place changes had been made when it first was: what is made within is as old.
+constinit thread_local const uint32_t* made_at = nullptr;
+
 struct CheckpointNode final : Node {
   pool::vector<Ref<History>> refs;
   Owned<Checkpointed> f;
   Kept x;
   Rng then;
+  uint32_t changes = made_at ? *made_at : Storage::changes;  // so many had been made
 
   CheckpointNode(const Tensor& y, const pool::vector<Ref<Node>>& from, Owned<Checkpointed> g, const Tensor& input_x,
                  const Rng& rng)
@@ -55,7 +59,27 @@ struct CheckpointNode final : Node {
     check_not_consumed();
     const Recording on(true);
     const Replay replay(then);
-    return (*f)(x.get(*this));
+    const uint64_t before = Node::last_number;
+    const Tensor from = x.get(*this);
+    struct Restore {
+      const uint32_t* outer = made_at;
+      ~Restore() { made_at = outer; }
+    } restore;
+    made_at = &changes;
+    const Tensor y = (*f)(from);
+    check_captured(before);
+    return y;
+  }
+  // What f reads beside x, as far as its rules keep it.
+  void check_captured(uint64_t before) const {
+    for (Node* node = Node::newest; node && node->number > before; node = node->older)
+      for (size_t k = 0; k < node->kept_count(); ++k) {
+        const Tensor kept = node->kept_if_unchanged(k);
+        const Node* const from = kept.defined() ? node_of(kept) : nullptr;
+        if (!from || from->number > before || int32_t(kept.storage().version - changes) <= 0) continue;
+        throw Error("checkpoint: a tensor of shape " + to_string(kept.shape()) + ", which f reads in " + node->name +
+                    ", has been changed by " + kept.storage().changed_by + " since f(x) was computed");
+      }
   }
   pool::vector<Node*> nodes(Wanted wanted) const {
     pool::vector<Node*> out;

@@ -53,6 +53,14 @@ void Cotangents::add(Node& input, Tensor g) {
 
 Tensor expand_to(Tensor t, const Shape& shape) { return t.shape() == shape ? t : expand(t, shape); }
 
+Tensor Node::kept_if_unchanged(size_t k) {
+  try {
+    return kept_tensor(k);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 Kept::Kept(const Tensor& x, bool is_output) : is_output_(is_output) {
   if (!x.defined()) return;
   Node* node = is_output ? nullptr : node_of(x);
@@ -73,8 +81,7 @@ Tensor Kept::with_history(Node& node) const {
 void Kept::changed(const Node& node) const {
   const char* by = value_.storage().changed_by;
   throw Error(std::string(node.name) + ": needs its " + (is_output_ ? "output" : "input") + " of shape " +
-              to_string(value_.shape()) + ", which " + (by ? by : "an in-place op") + " has changed since (version " +
-              std::to_string(version_) + " was recorded, now it is " + std::to_string(value_.storage().version) + ")");
+              to_string(value_.shape()) + ", which " + (by ? by : "an in-place op") + " has changed since");
 }
 
 }  // namespace fathom

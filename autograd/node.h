@@ -81,6 +81,7 @@ struct Node : History {
   // What the rules keep, checked; undefined where it was not needed. For the probes.
   virtual size_t kept_count() const { return 0; }
   virtual Tensor kept_tensor(size_t) { return {}; }
+  Tensor kept_if_unchanged(size_t k);  // undefined where it has been changed in place since
   void consume();  // gives back what only the rules still hold
   void check_not_consumed() const {
     if (consumed) already_consumed();

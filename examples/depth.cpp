@@ -54,7 +54,7 @@ Row train(const Options& options, const io::Split& data, const std::string& kind
   const std::string name = kind + " " + std::to_string(layers);
   manual_seed(options.seed);
   Net net(kind, layers, data.train.x.size(1), options.width, 10);
-  optim::AdamW opt(net.parameters(), {.lr = options.lr, .weight_decay = options.weight_decay});
+  optim::AdamW opt(net.named_parameters(), {.lr = options.lr, .weight_decay = options.weight_decay});
   const int64_t details_every = options.every * std::max<int64_t>(1, options.steps / 2 / options.every);
   probe::Recorder recorder(net, {.every = options.every,
                                  .details_every = details_every,
@@ -118,21 +118,25 @@ int run(const Options& options) {
   std::signal(SIGPIPE, SIG_IGN);  // the record and the report matter more than a reader that went away
 
   std::vector<Row> rows;
-  std::string failure;
-  try {
-    for (const std::string& net : options.nets)
-      for (int64_t layers : options.depths)
-        if (!interrupted) rows.push_back(train(options, data, net, layers));
-  } catch (const std::exception& error) {
-    failure = error.what();
-  }
+  std::string failures;  // a net that fails does not keep the others from being trained
+  const auto attempt = [&](auto part) {
+    try {
+      part();
+    } catch (const std::exception& error) {
+      failures += (failures.empty() ? "" : "; ") + std::string(error.what());
+    }
+  };
+  for (const std::string& net : options.nets)
+    for (int64_t layers : options.depths)
+      if (!interrupted) attempt([&] { rows.push_back(train(options, data, net, layers)); });
   if (!rows.empty()) print_table(rows);
-  if (std::error_code ignored; std::filesystem::file_size(record, ignored) > 0 && !ignored) {
-    const auto page = std::filesystem::path(options.out) / "report.html";
-    probe::write_report(record.string(), page.string());
-    std::printf("\n%s\n%s\n", record.c_str(), page.c_str());
-  }
-  if (!failure.empty()) throw Error(failure);
+  if (std::error_code ignored; std::filesystem::file_size(record, ignored) > 0 && !ignored)
+    attempt([&] {
+      const auto page = std::filesystem::path(options.out) / "report.html";
+      probe::write_report(record.string(), page.string());
+      std::printf("\n%s\n%s\n", record.c_str(), page.c_str());
+    });
+  if (!failures.empty()) throw Error(failures);
   return interrupted ? 128 + interrupted : 0;
 }
 

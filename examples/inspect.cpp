@@ -86,7 +86,7 @@ void print_worst(const Run& run, size_t most) {
     const auto value = [&logs = values](Quantity q) {
       return number(logs[q] == missing ? std::nullopt : std::optional(std::pow(10, logs[q])));
     };
-    std::printf("    %-28s sigma_max %-10s gain %-10s activation rms %s\n", run.layers.rows[size_t(row)].c_str(),
+    std::printf("    %-28s sigma_max %-10s gain %-10s activation rms %s\n", run.layers.label(row).c_str(),
                 value(Quantity::sigma_max).c_str(), value(Quantity::gain).c_str(),
                 value(Quantity::activation_rms).c_str());
   }

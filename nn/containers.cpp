@@ -12,6 +12,11 @@ Tensor Sequential::forward(Tensor x) {
 void Sequential::fields(Fields& f) {
   for (size_t i = 0; i < list_.size(); ++i) f(std::to_string(i), list_[i]);
 }
+int64_t Sequential::batch_axis() const {
+  for (const auto& each : list_)
+    if (const int64_t axis = each->batch_axis()) return axis;
+  return 0;
+}
 
 Tensor Residual::forward(Tensor x) {
   Tensor y = (*f_)(x);

@@ -19,6 +19,7 @@ struct Sequential : Module {
 
   Tensor forward(Tensor x) override;
   void fields(Fields& f) override;
+  int64_t batch_axis() const override;  // the first of its modules' that is not 0
 
  private:
   void add(Owned<Module> module);
@@ -39,6 +40,7 @@ struct Residual : Module {
 
   Tensor forward(Tensor x) override;
   void fields(Fields& f) override;
+  int64_t batch_axis() const override { return f_->batch_axis(); }
 
  private:
   Owned<Module> f_;

@@ -209,6 +209,11 @@ void Module::load_state(const State& state) {
 }
 
 void make_same(Module& copy, const Module& m) {
+  const std::vector<NamedModule> to = copy.modules(), from = const_cast<Module&>(m).modules();
+  for (size_t k = 0; k < std::min(to.size(), from.size()); ++k)
+    if (const Module& here = *to[k].module, &there = *from[k].module; typeid(here) != typeid(there))
+      throw Error("clone: " + (to[k].name.empty() ? "the module" : to[k].name) + " is of another type than there: it " +
+                  "is to be built as the original was");
   check_same_structure(copy, m);
   std::vector<Tensor> there;
   each_tensor(m, [&](auto&, std::string_view, const Tensor& x, bool) { there.push_back(x); });
@@ -226,7 +231,6 @@ void make_same(Module& copy, const Module& m) {
     if (!is_buffer && x.requires_grad() != on) x.requires_grad_(on);
   });
   copy.load_from(m);
-  const std::vector<NamedModule> to = copy.modules(), from = const_cast<Module&>(m).modules();
   for (size_t k = 0; k < std::min(to.size(), from.size()); ++k) to[k].module->training = from[k].module->training;
 }
 

@@ -17,9 +17,8 @@ void check_positive(const char* op, const char* what, double value) {
   if (!(value > 0)) throw Error(std::string(op) + ": " + what + " must be positive, got " + std::to_string(value));
 }
 
-// What w's gradient adds to `total`: sum |g|^p, or the largest |g|.
+// What w's gradient adds to `total`: sum |g|^p, or the largest |g|. p is not 2.
 void add_powers(const Tensor& w, double p, double& total) {
-  if (p == 2) return void(total += squared_grad_norm(w));
   const Tensor g = w.grad();
   if (!g.defined()) return;
   const Tensor x = g.is_contiguous() ? g : kernel::clone(g);
@@ -32,9 +31,7 @@ void add_powers(const Tensor& w, double p, double& total) {
     }
   });
 }
-double root(double total, double p) {
-  return p == 2 ? std::sqrt(total) : std::isinf(p) ? total : std::pow(total, 1 / p);
-}
+double root(double total, double p) { return std::isinf(p) ? total : std::pow(total, 1 / p); }
 
 void scale_grad(const Tensor& w, double scale) {
   if (Tensor g = w.grad(); g.defined() && scale != 1) g.mul_(scale);
@@ -53,6 +50,22 @@ double squared_grad_norm(const Tensor& w) {
   const Tensor g = w.grad();
   return g.defined() ? kernel::sum_of_squares(g) : 0;
 }
+
+constexpr bool may_be_rooted(double squares) { return squares > 1e-200 && squares < 1e200; }
+
+double grad_norm_of(const Tensor& w, double squares) {
+  if (may_be_rooted(squares) || std::isnan(squares)) return std::sqrt(squares);
+  const Tensor g = w.grad();
+  return g.defined() ? norm(g.detach()).item() : 0;
+}
+double grad_norm_of(std::span<const double> squares, FunctionRef<const Tensor&(size_t)> w) {
+  double total = 0, norm = 0;
+  for (const double each : squares) total += each;
+  if (may_be_rooted(total) || std::isnan(total)) return std::sqrt(total);
+  for (size_t i = 0; i < squares.size(); ++i) norm = std::hypot(norm, grad_norm_of(w(i), squares[i]));
+  return norm;
+}
+
 double clip_scale(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
 
 void not_finite(const char* op, const std::string& name, const Tensor& w) {
@@ -63,6 +76,11 @@ void not_finite(const char* op) { throw Error(std::string(op) + ": the norm of a
 
 double grad_norm(std::span<const Tensor> parameters, double p) {
   check_positive("grad_norm", "p", p);
+  if (p == 2) {
+    pool::vector<double> squares;
+    for (const Tensor& w : parameters) squares.push_back(squared_grad_norm(w));
+    return grad_norm_of(squares, [&](size_t i) -> const Tensor& { return parameters[i]; });
+  }
   double total = 0;
   for (const Tensor& w : parameters) add_powers(w, p, total);
   return root(total, p);
@@ -75,7 +93,7 @@ double clip_grad_norm(std::span<const Tensor> parameters, double max_norm, ClipO
   if (!std::isfinite(norm)) {
     if (options.on_nonfinite == OnNonfinite::skip) return norm;
     for (size_t i = 0; i < parameters.size(); ++i)
-      if (!std::isfinite(squared_grad_norm(parameters[i])))
+      if (!std::isfinite(grad_norm_of(parameters[i], squared_grad_norm(parameters[i]))))
         not_finite("clip_grad_norm", "parameter " + std::to_string(i), parameters[i]);
     not_finite("clip_grad_norm");
   }

@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "fathom/tensor/parallel.h"  // FunctionRef
 #include "fathom/tensor/tensor.h"
 
 namespace fathom::optim {
@@ -30,9 +31,12 @@ double clip_grad_value(std::span<const Tensor> parameters, double max);
 double clip_grad_adaptive(std::span<const Tensor> parameters, double factor = 0.01, double eps = 1e-3);
 
 // ---- for optimisers ----
-double squared_grad_norm(const Tensor& w);  // 0 without a gradient
+double squared_grad_norm(const Tensor& w);             // 0 without a gradient
+double grad_norm_of(const Tensor& w, double squares);  // from its square, unless that has left double's range
+// Of several, each with its square.
+double grad_norm_of(std::span<const double> squares, FunctionRef<const Tensor&(size_t)> w);
 double clip_scale(double norm, double max_norm);
 [[noreturn]] void not_finite(const char* op, const std::string& name, const Tensor& w);
-[[noreturn]] void not_finite(const char* op);  // each gradient is finite; the sum of their squares is not
+[[noreturn]] void not_finite(const char* op);  // each gradient is finite; all together are not
 
 }  // namespace fathom::optim

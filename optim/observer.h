@@ -20,6 +20,7 @@ struct StepObserver {
   virtual void stepped(std::span<const StepNorms> parameters) = 0;  // those with a gradient
   // A step or a function clip_grad_... left this part, less than 1, of the gradients' norm.
   virtual void clipped(double) {}
+  virtual void ended() {}  // a step
 
  protected:
   ~StepObserver() = default;
@@ -38,6 +39,9 @@ inline void tell_norms(std::span<const StepNorms> parameters) {
   for (StepObserver* each = observer; each; each = each->next) each->stepped(parameters);
 }
 
+inline void tell_ended() {
+  for (StepObserver* each = observer; each; each = each->next) each->ended();
+}
 inline void tell_clipped(double scale) {
   for (StepObserver* each = observer; each; each = each->next) each->clipped(scale);
 }

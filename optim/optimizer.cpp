@@ -48,6 +48,11 @@ std::vector<Tensor> Optimizer::parameters() const {
   return list;
 }
 
+void Optimizer::check_not_negative(const char* name, double option) {
+  if (!(option >= 0 && std::isfinite(option)))
+    throw Error(std::string("step: ") + name + " must be finite and not negative, got " + std::to_string(option));
+}
+
 void Optimizer::zero_grad() {
   for (const Parameter& p : parameters_)
     if (p.w.requires_grad()) p.w.set_grad({});
@@ -70,13 +75,12 @@ double Optimizer::step(StepOptions options) {
     squares.push_back(squared_grad_norm(parameters_[i].w));
   double norm = 0, scale = 1;
   if (measured) {
-    double total = 0;
-    for (const double each : squares) total += each;
-    norm = std::sqrt(total);
+    norm = grad_norm_of(squares, [&](size_t i) -> const Tensor& { return parameters_[i].w; });
     if (!std::isfinite(norm)) {
       if (options.on_nonfinite == OnNonfinite::skip) return norm;
-      for (const Parameter& p : parameters_)
-        if (!std::isfinite(squared_grad_norm(p.w))) not_finite("step", p.name, p.w);
+      for (size_t i = 0; i < parameters_.size(); ++i)
+        if (const Parameter& p = parameters_[i]; !std::isfinite(grad_norm_of(p.w, squares[i])))
+          not_finite("step", p.name, p.w);
       not_finite("step");
     }
     if (options.clip_norm > 0) scale = clip_scale(norm, options.clip_norm);
@@ -94,9 +98,10 @@ double Optimizer::step(StepOptions options) {
       update(p, g.is_contiguous() ? g : kernel::clone(g), scale);
     }
     p.w.storage().changed("step");
-    if (observed) norms.push_back({p.w, std::sqrt(sums.weight), std::sqrt(squares[i]), std::sqrt(sums.update)});
+    if (observed) norms.push_back({p.w, std::sqrt(sums.weight), grad_norm_of(p.w, squares[i]), std::sqrt(sums.update)});
   }
   if (observed) tell_norms(norms);
+  tell_ended();
   return norm;
 }
 

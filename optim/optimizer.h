@@ -63,6 +63,7 @@ class Optimizer {
   virtual void update(Parameter& p, const Tensor& g, double scale) = 0;
   virtual double* rate(size_t group) = 0;      // null when there is no such group
   virtual void check_options(size_t) const {}  // of a group, before a step; throws Error
+  static void check_not_negative(const char* name, double option);  // nor infinite, nor NaN; throws Error
   // How many of first, second and third a parameter that has been stepped has: one of the two.
   struct Memory {
     int least, most;

@@ -41,10 +41,9 @@ class AlarmCall {
   Ref<Call> call_;
 };
 
-enum class OnAlarm { warn, stop };  // to the record; and as an Error from backward(), the record being written first
-
 struct Alarms {
-  bool nonfinite = true;    // the loss, or, where it was measured, a site's output or gradient, is NaN or infinite
+  bool nonfinite = true;    // the loss, a parameter's gradient, or, where it was measured, a site's output or gradient,
+                            // is NaN or infinite
   bool trace = false;       // a probe::Trace finds the first such values, wherever they are, and says where they come
                             // from: slow, and not counted as measuring
   bool no_gradient = true;  // a parameter has none after the first backward()
@@ -53,8 +52,9 @@ struct Alarms {
   double exploding = 0;     // from the last site's output to the first one's input the gradient grows so many times
   double vanishing = 0;     // or shrinks to this part
   int64_t window = 50;
-  OnAlarm action = OnAlarm::warn;
-  AlarmCall call = {};  // called as well
+  std::string stop_on = {};  // kinds, such as "nonfinite,exploding", at which backward() throws Error once all of the
+                             // step is looked at and written; "*": any
+  AlarmCall call = {};       // called with each; it may throw as well
 };
 
 }  // namespace fathom::probe

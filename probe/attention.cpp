@@ -22,7 +22,8 @@ bool add_query(AttentionStatistics& sums, const double* scores, int64_t keys) {
     mean += from_mean / double(++n);
     squares += from_mean * (scores[j] - mean);
     largest = std::fmax(largest, scores[j]);
-    sums.largest_logit = std::fmax(sums.largest_logit, std::abs(scores[j]));
+    if (const double size = std::abs(scores[j]); !(size <= sums.largest_logit || std::isnan(sums.largest_logit)))
+      sums.largest_logit = size;  // a NaN too
   }
   if (n == 0) return false;
   // With z = sum exp(s - max): -sum p log p = log z - sum p (s - max).

@@ -108,8 +108,8 @@ class Reader {
 
   void start(const json& object) {
     const auto schema = integer(object, "schema");
-    if (schema && *schema != 1 && *schema != 2)
-      throw Error(where() + "schema " + std::to_string(*schema) + ", this program reads 1 and 2");
+    if (schema && (*schema < 1 || *schema > 3))
+      throw Error(where() + "schema " + std::to_string(*schema) + ", this program reads 1 to 3");
     const std::string name = text(object, "run");
     if (name.empty()) throw Error(where() + "a run without a name");
     Run run;
@@ -166,6 +166,7 @@ class Reader {
         if (place == board.order.end()) place = std::find(board.order.begin(), board.order.end(), row->second);
         ++place;
       }
+      if (each.value("coupled", json()) == true) board.coupled.insert(row->second);
       frame.rows.emplace_back(row->second, values(each));
     }
     board.frames.push_back(std::move(frame));
@@ -260,6 +261,10 @@ class Reader {
 };
 
 }  // namespace
+
+std::string Board::label(int row) const {
+  return rows[static_cast<size_t>(row)] + (coupled.contains(row) ? " (whole batch)" : "");
+}
 
 Record read(const std::string& path) { return Reader(path).read(); }
 

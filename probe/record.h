@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,12 +16,14 @@ namespace fathom::probe::record {
 enum Quantity {
   sigma_max,
   sigma_median,
-  sigma_min,
+  sigma_least,
   residual,
   upper,
   frobenius,
   condition,
+  sigma_min_active,
   effective_rank,
+  stable_rank,
   gain,
   gradient_left,  // before the layer, of what there is behind the last one
   product,
@@ -38,10 +41,11 @@ enum Quantity {
   update_ratio,  // of a parameter, with its weight_norm
 };
 inline constexpr std::array quantity_names = {
-    "sigma_max",         "sigma_median",   "sigma_min",      "residual",      "upper",       "frobenius",
-    "condition",         "effective_rank", "gain",           "gradient_left", "product",     "product_bound",
-    "grad_in",           "weight_norm",    "activation_rms", "kurtosis",      "dead",        "saturated",
-    "attention_entropy", "logit_variance", "grad_norm",      "update_norm",   "update_ratio"};
+    "sigma_max",   "sigma_median",     "sigma_least",       "residual",       "upper",          "frobenius",
+    "condition",   "sigma_min_active", "effective_rank",    "stable_rank",    "gain",           "gradient_left",
+    "product",     "product_bound",    "grad_in",           "weight_norm",    "activation_rms", "kurtosis",
+    "dead",        "saturated",        "attention_entropy", "logit_variance", "grad_norm",      "update_norm",
+    "update_ratio"};
 inline constexpr size_t quantities = quantity_names.size();
 
 // log10 of each quantity: -infinity is an exact zero, NaN stays NaN.
@@ -66,6 +70,9 @@ struct Board {
   std::vector<int> order;  // indices into rows, from the input to the output
   std::vector<Frame> frames;
   std::map<std::string, int> index;
+  std::set<int> coupled;  // rows whose Jacobian is that of the whole batch, once at least
+
+  std::string label(int row) const;  // its name, with a note where it is one of those
 };
 
 // Of some layers the singular values, the largest first, as log10.
@@ -123,9 +130,9 @@ struct Record {
 Record read(const std::string& path);
 
 // Writes into the folder, made where there is none, steps.csv (run, step, loss, grad_norm, clipped), layers.csv and
-// parameters.csv (run, step, name and what was measured; empty where it was not). clipped is 1 where the
-// gradients were clipped, else 0. A cell is quoted where it must be.
-// Throws Error, naming the file, when one cannot be written.
+// parameters.csv (run, step, name and what was measured; empty where it was not; what goes over many layers as log10).
+// clipped is 1 where the gradients were clipped, else 0. A cell is quoted where it must be. Throws Error, naming the
+// file, when one cannot be written.
 void write_csv(const Record& record, const std::string& folder);
 
 // Writes into the folder, for each run, 0 on, and each quantity measured in it, RUN_layers_QUANTITY.npy and

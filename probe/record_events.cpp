@@ -65,8 +65,7 @@ std::string events_of(const Run& run) {
       for (const auto& [row, logs] : frame.rows)
         for (size_t q = 0; q < quantities; ++q)
           if (logs[q] != missing)
-            bytes +=
-                event(frame.step, std::string("log10 ") + quantity_names[q] + "/" + board->rows[size_t(row)], logs[q]);
+            bytes += event(frame.step, std::string("log10 ") + quantity_names[q] + "/" + board->label(row), logs[q]);
   return bytes;
 }
 

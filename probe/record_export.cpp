@@ -21,15 +21,25 @@ std::string cell(double value) {
 }
 std::string cell(std::optional<double> value) { return value ? cell(*value) : ""; }
 
+// Of what goes over many layers a double may not hold the number: its logarithm is written.
+bool as_logarithm(size_t quantity) {
+  return quantity == gradient_left || quantity == product || quantity == product_bound;
+}
+std::string exported_name(size_t quantity) {
+  return (as_logarithm(quantity) ? "log10_" : "") + std::string(quantity_names[quantity]);
+}
+double exported(size_t quantity, double log) { return as_logarithm(quantity) ? log : std::pow(10, log); }
+
 std::string rows_of(const Record& record, Board Run::*board) {
   std::string text = "run,step,name";
-  for (const char* name : quantity_names) text += std::string(",") + name;
+  for (size_t q = 0; q < quantities; ++q) text += ',' + exported_name(q);
   text += '\n';
   for (const Run& run : record.runs)
     for (const Frame& frame : (run.*board).frames)
       for (const auto& [row, values] : frame.rows) {
-        text += cell(run.name) + ',' + std::to_string(frame.step) + ',' + cell((run.*board).rows[size_t(row)]);
-        for (const double log : values) text += ',' + (log == missing ? "" : cell(std::pow(10, log)));
+        text += cell(run.name) + ',' + std::to_string(frame.step) + ',' + cell((run.*board).label(row));
+        for (size_t q = 0; q < quantities; ++q)
+          text += ',' + (values[q] == missing ? "" : cell(exported(q, values[q])));
         text += '\n';
       }
   return text;
@@ -49,10 +59,10 @@ void write_board(const Board& board, const std::string& start) {
     for (int64_t f = 0; f < frames; ++f)
       for (const auto& [row, logs] : board.frames[size_t(f)].rows)
         if (logs[q] != missing) {
-          values.data<double>()[f * rows + place[size_t(row)]] = std::pow(10, logs[q]);
+          values.data<double>()[f * rows + place[size_t(row)]] = exported(q, logs[q]);
           any = true;
         }
-    if (any) io::write_npy(start + "_" + quantity_names[q] + ".npy", values);
+    if (any) io::write_npy(start + "_" + exported_name(q) + ".npy", values);
   }
 }
 

@@ -45,6 +45,9 @@ Recorder::Recorder(nn::Module& net, RecorderOptions options) {
   check("probes", options.probes, 1);
   check("alarms.window", options.alarms.window, 1);
   if (options.name.empty()) throw Error("Recorder: the run has no name");
+  if (options.probe.defined() && options.probe.numel() == 0)
+    throw Error("Recorder: the probe has no samples, its shape is " + to_string(options.probe.shape()));
+  check_kinds(options.alarms.stop_on);
   state_ = Ref(new State(net, std::move(options)));
   state_->write_run();
   state_->write();
@@ -151,12 +154,16 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   if (s.due()) s.check_sites();
   s.check_loss();
   s.check_trace();
+  s.check_grad_norm();
+  s.stop_if_asked();
 }
 
 void Recorder::step(double grad_norm) {
   const Stopwatch watch(state_->measuring);
   if (!state_->open) return;
   if (state_->waiting) state_->waiting->grad_norm = grad_norm;
+  state_->check_grad_norm();
+  state_->stop_if_asked();
   state_->write_step();
   state_->write_in_time();
 }
@@ -191,6 +198,7 @@ void Recorder::finish(RecorderEnd end) {
   s.write();
   s.open = false;
   s.file.release_name();
+  s.stop_if_asked();
 }
 
 void Recorder::flush() {
@@ -203,6 +211,7 @@ void Recorder::report(const std::string& page_path) {
   state_->check_steps();
   state_->write();
   write_report(path(), page_path);
+  state_->stop_if_asked();
 }
 
 std::string Recorder::status(size_t layers) const {
@@ -213,6 +222,8 @@ std::string Recorder::status(size_t layers) const {
   const std::vector<size_t> worst = farthest_from_one(logarithms);
   if (!state_->steps) return "no step yet: recorder.backward(loss) makes one";
   std::string line = "step " + std::to_string(state_->steps - 1) + "  loss " + short_text(state_->loss);
+  if (const auto& all = state_->alarms; !all.empty() && all.back().step == state_->steps - 1)
+    line += "  " + all.back().kind + (all.back().site.empty() ? "" : " at " + all.back().site);
   for (size_t i = 0; i < std::min(layers, worst.size()); ++i) {
     line += i ? ", " : "  sigma_max ";
     const SiteMeasure& m = *measured[worst[i]];

@@ -68,11 +68,12 @@ struct SiteMeasure {
   int64_t call = 0;           // of this module, in the step
   bool has_jacobian = false;  // its input is floating and leads to its output; else the next six are not there
   bool coupled = false;       // samples reach each other: sigma and frobenius are the whole batch's
-  double sigma_max = 0, sigma_median = 0, sigma_min = 0;  // of the samples' largest singular values: lower bounds
-  double residual = 0;                                    // the largest of the samples' (see probe::Sigma)
-  double frobenius = not_known;                           // root mean square over the samples
-  double grad_in = not_known;                             // |dloss / d input|; NaN: not known
-  double grad_out = 0;                                    // |dloss / d output|
+  double sigma_max = 0, sigma_median = 0, sigma_least = 0;  // of the samples' largest singular values: lower bounds
+  double residual = 0;                                      // the largest of the samples' (see probe::Sigma)
+  double frobenius = not_known;                             // root mean square over the samples
+  bool frobenius_estimated = false;                         // from random directions, else exact
+  double grad_in = not_known;                               // |dloss / d input|; NaN: not known
+  double grad_out = 0;                                      // |dloss / d output|
   // What the site made of the gradient, |J^T dloss / d output| / grad_out: grad_in / grad_out where grad_in comes of
   // this site alone, else by a product of its own, of `samples`, at the steps of `every`.
   double gain = not_known;
@@ -83,7 +84,9 @@ struct SiteMeasure {
   bool has_details = false;
   double upper = 0;              // sigma_max lies below it, with probability 1 - 1e-6
   std::vector<double> spectrum;  // descending: the median over the samples of each
-  double condition = 0, sigma_min_active = 0, effective_rank = 0, stable_rank = 0;  // medians; see probe::Spectrum
+  bool complete = false;         // it has all singular values; else the next three are not known
+  double condition = not_known, sigma_min_active = not_known, effective_rank = not_known;  // medians; see
+  double stable_rank = 0;                                                                  // probe::Spectrum
   double kurtosis = 0;   // of the outputs: 3 for normal numbers
   double dead = 0;       // share of the outputs' elements that are 0 for the whole batch
   double saturated = 0;  // share of the outputs beyond 0.99 in size where none is beyond 1, else 0

@@ -201,7 +201,7 @@ Jacobian::Round Jacobian::round_of(const Tensor& v) const {
   });
   norms = norms_from(std::move(norms), [&] { return norms_of(w, axis_); });
   for (size_t i = 0; i < n; ++i) {
-    sigma[i] = norms[i] * stretch[i] * factors[i];
+    sigma[i] = norms[i] * (stretch[i] * factors[i]);
     residual[i] = std::sqrt(residual[i]) * stretch[i];
   }
   for (size_t i = 0; !usual && i < n; ++i)

@@ -32,15 +32,6 @@ Scan scan(const Tensor& x) {
   return scan;
 }
 
-// Undefined where it has been changed in place since.
-Tensor kept_of(Node& node, size_t k) {
-  try {
-    return node.kept_tensor(k);
-  } catch (const Error&) {
-    return {};
-  }
-}
-
 NonFinite seen_at(bool backward, TracedOp at, std::string of = {}) {
   NonFinite found;
   found.backward = backward, found.at = std::move(at), found.of = std::move(of);
@@ -179,7 +170,7 @@ void Trace::State::look_at_kept() {
   const Recording with_history(true);
   for (Node* node = Node::newest; node && node->number > step_begin; node = node->older)
     for (size_t k = 0; k < node->kept_count(); ++k)
-      if (const Tensor kept = kept_of(*node, k); kept.defined() && node_of(kept))
+      if (const Tensor kept = node->kept_if_unchanged(k); kept.defined() && node_of(kept))
         finite.emplace(node_of(kept)->number, scan(kept).count == 0);
 }
 

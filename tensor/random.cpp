@@ -231,6 +231,7 @@ void fill_uniform(const Tensor& x, double lo, double hi, Rng& rng) {
     for (int64_t i = 0; i < n; ++i) out[i] = lo + width * to_unit(bits[i]);
     for (int64_t i = 0; i < n; ++i) out[i] = out[i] < most ? out[i] : most;
   });
+  x.storage().changed("fill_uniform");
 }
 
 void fill_normal(const Tensor& x, double mean, double deviation, Rng& rng) {
@@ -241,6 +242,7 @@ void fill_normal(const Tensor& x, double mean, double deviation, Rng& rng) {
     normals_of(bits, n, out);
     for (int64_t i = 0; i < n; ++i) out[i] = mean + deviation * out[i];
   });
+  x.storage().changed("fill_normal");
 }
 
 void fill_integers(const Tensor& x, int64_t lo, int64_t hi, Rng& rng) {
@@ -254,6 +256,7 @@ void fill_integers(const Tensor& x, int64_t lo, int64_t hi, Rng& rng) {
       to[i] = T(int64_t(uint64_t(lo) + integer_from(draw, uint64_t(hi) - uint64_t(lo))));
   });
   if (!dense.is_same(x)) kernel::copy(dense, x);
+  x.storage().changed("fill_integers");
 }
 
 void fill_bernoulli(const Tensor& x, double p, Rng& rng) {
@@ -261,6 +264,7 @@ void fill_bernoulli(const Tensor& x, double p, Rng& rng) {
   fill_from(x, rng, [=](const uint64_t* bits, int64_t n, double* out) {
     for (int64_t i = 0; i < n; ++i) out[i] = to_unit(bits[i]) < p ? 1 : 0;
   });
+  x.storage().changed("fill_bernoulli");
 }
 
 Tensor permutation(int64_t n, Rng& rng) {

@@ -36,7 +36,7 @@ struct History : pool::Pooled {
 struct alignas(pool::line) Storage {
   uint32_t refs = 0;
   uint32_t kept = 0;                 // of the refs, those that the tape's rules hold
-  uint32_t version = 0;              // counts the in-place changes
+  uint32_t version = 0;              // of this thread's in-place changes, the number of the last one here; 0: none
   const char* changed_by = nullptr;  // the op that made the last
   size_t bytes;
 
@@ -44,7 +44,7 @@ struct alignas(pool::line) Storage {
   ~Storage() { --live; }
   void* data() { return this + 1; }
   void changed(const char* op) {
-    ++version;
+    version = ++changes;
     changed_by = op;
   }
   static Storage* make(size_t bytes) { return new (pool::take(sizeof(Storage) + bytes)) Storage(bytes); }
@@ -55,6 +55,7 @@ struct alignas(pool::line) Storage {
   }
 
   inline static constinit thread_local int64_t live = 0;  // on this thread, for tests
+  inline static constinit thread_local uint32_t changes = 0;  // on this thread, so far
 };
 
 // A small number for this thread, for the check of invariant 1.

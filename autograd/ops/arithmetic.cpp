@@ -138,13 +138,14 @@ Tensor clamp(Tensor x, double low, double high) {
       },
       [inside](auto e, Unused) { return inside(e); });
 }
-Tensor sign(Tensor x) {
-  return kernel::map_numbers(
-      "sign", [](auto e) { return e != e ? e : decltype(e)((e > 0) - (e < 0)); }, std::move(x));
-}
 template <Number T>
 T sign(T x) {
   return x != x ? x : T((x > 0) - (x < 0));
+}
+Tensor sign(Tensor x) {
+  return pointwise_number(
+      "sign", std::move(x), [](auto e) { return sign(e); },
+      [](auto e, Unused) { return sign(e) - sign(e); });  // zero, or NaN
 }
 Tensor abs(Tensor x) {
   return pointwise_number(

@@ -1,23 +1,57 @@
 // What a recorder watches for.
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <utility>  // exchange
 
+#include "fathom/optim/clip.h"
 #include "fathom/probe/recorder/state.h"
 
 namespace fathom::probe {
 
+namespace {
+
+constexpr std::string_view kinds[] = {"nonfinite", "loss_spike", "exploding", "vanishing", "no_gradient", "no_steps"};
+
+// Calls f with each part between commas.
+template <class F>
+void each_part(std::string_view list, F f) {
+  while (!list.empty()) {
+    const size_t end = std::min(list.find(','), list.size());
+    f(list.substr(0, end));
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+}
+
+}  // namespace
+
+void check_kinds(std::string_view stop_on) {
+  each_part(stop_on, [](std::string_view each) {
+    if (each == "*" || std::count(std::begin(kinds), std::end(kinds), each)) return;
+    std::string known = "*";
+    for (const std::string_view kind : kinds) known += ", " + std::string(kind);
+    throw Error("Recorder: alarms.stop_on has \"" + std::string(each) + "\", not one of " + known);
+  });
+}
+
 void Recorder::State::raise(std::string kind, std::string site, std::string message) {
-  alarms.push_back({steps, std::move(kind), std::move(site), std::move(message)});
+  alarms.push_back({waiting ? waiting->step : steps, std::move(kind), std::move(site), std::move(message)});
   const Alarm alarm = alarms.back();
-  const bool stops = options.alarms.action == OnAlarm::stop;
-  if (stops) write_step();  // no optimiser's step will come
+  bool stops = false;
+  each_part(options.alarms.stop_on, [&](std::string_view each) { stops |= each == "*" || each == alarm.kind; });
   write_alarm(alarm, stops ? "stop" : options.alarms.call ? "call" : "warn");
   write();
   if (options.alarms.call) options.alarms.call(alarm);
-  if (stops)
-    throw Error("Recorder: step " + std::to_string(alarm.step) + ": " + alarm.kind +
-                (alarm.site.empty() ? "" : " at " + alarm.site) + ": " + alarm.message);
+  if (stops && stop.empty())
+    stop = "Recorder: step " + std::to_string(alarm.step) + ": " + alarm.kind +
+           (alarm.site.empty() ? "" : " at " + alarm.site) + ": " + alarm.message;
+}
+
+void Recorder::State::stop_if_asked() {
+  if (stop.empty()) return;
+  write_step();  // no optimiser's step will come
+  write();
+  throw Error(std::exchange(stop, {}));
 }
 
 void Recorder::State::check_trace() {
@@ -68,6 +102,17 @@ void Recorder::State::check_steps() {
   if (steps > 0 || !std::exchange(passed, false)) return;
   raise("no_steps", "",
         "loss.backward() went through the network, recorder.backward(loss) did not: it makes the steps");
+}
+
+void Recorder::State::check_grad_norm() {
+  if (!options.alarms.nonfinite || trace || !waiting || std::isfinite(waiting->grad_norm.value_or(0))) return;
+  for (const Alarm& alarm : alarms)
+    if (alarm.step == waiting->step && alarm.kind == "nonfinite") return;  // that is where it comes from
+  for (const nn::NamedTensor& each : parameters)
+    if (const double norm = optim::grad_norm_of(each.tensor, optim::squared_grad_norm(each.tensor));
+        !std::isfinite(norm))
+      return raise("nonfinite", each.name, "the norm of its gradient is " + short_text(norm));
+  raise("nonfinite", "", "the norm of all gradients is " + short_text(*waiting->grad_norm));
 }
 
 void Recorder::State::check_gradients() {

@@ -84,7 +84,7 @@ void Recorder::State::write() {
 void Recorder::State::write_run() {
   JsonLine line(lines, "run");
   line.add("run", options.name);
-  line.add("schema", int64_t{2});
+  line.add("schema", int64_t{3});
   line.add("fathom", FATHOM_VERSION);
   line.add("time", time_now());
   const auto has_place = [](const Fact& fact) {
@@ -137,16 +137,19 @@ void Recorder::State::write_layers() {
     if (m.has_jacobian) {
       line.measure("sigma_max", m.sigma_max);
       line.measure("sigma_median", m.sigma_median);
-      line.measure("sigma_min", m.sigma_min);
+      line.measure("sigma_least", m.sigma_least);
       line.measure("residual", m.residual);
       if (options.frobenius) line.measure("frobenius", m.frobenius);
+      if (m.frobenius_estimated) line.add("frobenius_estimated", true);
       if (m.coupled) line.add("coupled", true);
     }
     if (m.has_details) {
       line.measure("upper", m.upper);
-      line.measure("condition", m.condition);
-      line.measure("sigma_min_active", m.sigma_min_active);
-      line.measure("effective_rank", m.effective_rank);
+      if (m.complete) {
+        line.measure("condition", m.condition);
+        line.measure("sigma_min_active", m.sigma_min_active);
+        line.measure("effective_rank", m.effective_rank);
+      }
       line.measure("stable_rank", m.stable_rank);
       line.add("spectrum", m.spectrum);
       line.measure("kurtosis", m.kurtosis);
@@ -250,7 +253,7 @@ void Recorder::State::write_end(const RecorderEnd& end) {
     line.add("Jacobians", jacobians - details);
     line.add("details", details);
     line.add("writing", writing);
-    line.add("norms and rest", measuring - jacobians - writing);
+    line.add("norms and rest", std::max(0.0, measuring - jacobians - writing));
   });
 }
 

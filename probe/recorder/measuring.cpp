@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string_view>
 
 #include "fathom/autograd/checkpoint.h"  // Replay
 #include "fathom/autograd/recording.h"
@@ -35,10 +36,12 @@ double median(std::span<const double> values) {
   return list.size() % 2 ? *middle : (*middle + *std::max_element(list.begin(), middle)) / 2;
 }
 
+double root_mean_square(const Tensor& x) { return norm_of(x) / std::sqrt(double(x.numel())); }
+
 void describe_sigmas(SiteMeasure& row, std::span<const double> of_samples) {
   row.sigma_max = largest(of_samples);
   row.sigma_median = median(of_samples);
-  row.sigma_min = smallest(of_samples);
+  row.sigma_least = smallest(of_samples);
 }
 
 // Moments and shares of a site's output, over all its elements.
@@ -122,8 +125,9 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   describe_sigmas(row, numbers(sigmas.sigma));
   row.residual = largest(numbers(sigmas.residual));
   if (options.frobenius) {
-    const Tensor norms = jacobian.frobenius({.exact_below = options.probes, .probes = options.probes}).value;
-    row.frobenius = norm_of(norms) / std::sqrt(double(norms.numel()));
+    const Estimate norms = jacobian.frobenius({.exact_below = options.probes, .probes = options.probes});
+    row.frobenius = root_mean_square(norms.value);
+    row.frobenius_estimated = std::string_view(norms.method) == "hutchinson";
   }
   if (!detailed || jacobian.outputs() == 0 || jacobian.inputs() == 0) return;
 
@@ -139,15 +143,23 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   }
   describe_sigmas(row, lowers);
   row.upper = std::max(row.sigma_max, largest(uppers));
+  row.complete = spectrum.complete;
+  if (row.complete) row.residual = 0;
+  if (row.complete && row.frobenius_estimated) {
+    row.frobenius = root_mean_square(spectrum.frobenius);
+    row.frobenius_estimated = false;
+  }
   row.spectrum.clear();
   for (size_t k = 0; k < count; ++k) {
     pool::vector<double> of_all;
     for (size_t i = k; i < values.size(); i += count) of_all.push_back(values[i]);
     row.spectrum.push_back(median(of_all));
   }
-  row.condition = median(numbers(spectrum.condition));
-  row.sigma_min_active = median(numbers(spectrum.sigma_min_active));
-  row.effective_rank = median(numbers(spectrum.effective_rank));
+  if (row.complete) {
+    row.condition = median(numbers(spectrum.condition));
+    row.sigma_min_active = median(numbers(spectrum.sigma_min_active));
+    row.effective_rank = median(numbers(spectrum.effective_rank));
+  }
   row.stable_rank = median(numbers(spectrum.stable_rank));
 }
 
@@ -203,13 +215,9 @@ void Recorder::State::measure_probe() {
 }
 
 double Recorder::State::grad_norm() const {
-  double norm = 0;
-  for (const nn::NamedTensor& each : parameters) {
-    const double squares = optim::squared_grad_norm(each.tensor);  // the optimiser will ask for the same
-    if (squares > 1e-200 && squares < 1e200) norm = std::hypot(norm, std::sqrt(squares));
-    else if (const Tensor g = each.tensor.grad(); g.defined()) norm = std::hypot(norm, norm_of(g));
-  }
-  return norm;
+  pool::vector<double> squares;
+  for (const nn::NamedTensor& each : parameters) squares.push_back(optim::squared_grad_norm(each.tensor));
+  return optim::grad_norm_of(squares, [&](size_t i) -> const Tensor& { return parameters[i].tensor; });
 }
 
 }  // namespace fathom::probe

@@ -162,4 +162,12 @@ void Recorder::State::clipped(double scale) {
   if (open && waiting) waiting->clip = std::min(scale, waiting->clip.value_or(1));
 }
 
+// The line of the step waits for no more, but for a norm that step() is to tell.
+void Recorder::State::ended() {
+  if (!open || !options.grad_norm) return;
+  const Stopwatch watch(measuring);
+  write_step();
+  write_in_time();
+}
+
 }  // namespace fathom::probe

@@ -5,6 +5,7 @@
 #include <memory>  // shared_ptr
 #include <optional>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -111,6 +112,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   std::vector<SiteMeasure> last_jacobians;  // of the last step that was due for them, where `last` was not
   std::vector<ParameterMeasure> last_parameters;
   std::vector<Alarm> alarms;
+  std::string stop;            // what the Error will say; empty: there is none to throw
   std::optional<Trace> trace;  // until it has found something
   std::deque<double> losses;   // the last ones
   std::vector<Tensor> sharpest;
@@ -141,6 +143,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   bool wants_norms() override;
   void stepped(std::span<const optim::StepNorms> norms) override;
   void clipped(double scale) override;
+  void ended() override;
 
   // Measuring.
   void walk_back(const Tensor& of, const BackwardOptions& how);
@@ -157,8 +160,10 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   void check_loss();
   void check_sites();
   void check_gradients();
+  void check_grad_norm();
   void check_steps();  // at the end, or where somebody looks
   void raise(std::string kind, std::string site, std::string message);
+  void stop_if_asked();
 
   // Writing: a step's lines are made first, and then wait.
   static constexpr double longest_wait = 0.05;     // seconds
@@ -174,5 +179,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   void write_parameters(std::span<const optim::StepNorms> norms);
   void write_end(const RecorderEnd& end);
 };
+
+void check_kinds(std::string_view stop_on);  // Throws Error where one is not an alarm's.
 
 }  // namespace fathom::probe

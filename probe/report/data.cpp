@@ -99,7 +99,7 @@ json board_of(const Board& board, const std::vector<const Frame*>& frames) {
   json out = {{"frames", array_of(frames, [](const Frame* frame) { return frame->step; })},
               {"measured", board.frames.size()},
               {"gap", usual_gap(board.frames)},
-              {"rows", array_of(board.order, [&](int row) { return board.rows[static_cast<size_t>(row)]; })},
+              {"rows", array_of(board.order, [&](int row) { return board.label(row); })},
               {"values", json::object()}};
   for (size_t q = 0; q < quantities; ++q) {
     json values = packed(board, frames, q);

@@ -11,7 +11,9 @@ const QUANTITIES = {
   grad_in: {label: "gradient norm", title: "gradient norm at the layer's input"},
   frobenius: {label: "Frobenius", title: "Frobenius norm of the Jacobian"},
   condition: {label: "condition", title: "condition number: the largest singular value over the smallest"},
+  sigma_min_active: {label: "σmin", title: "σmin: the least a layer can stretch, of its outputs that are not dead"},
   effective_rank: {label: "effective rank", title: "effective rank of the Jacobian"},
+  stable_rank: {label: "stable rank", title: "stable rank of the Jacobian: the square of its Frobenius norm over σmax"},
   activation_rms: {label: "activation rms", title: "root mean square of the layer's output", centred: true},
   kurtosis: {label: "kurtosis", title: "kurtosis of the layer's output: 3 for normal numbers"},
   dead: {label: "dead units", title: "share of units that are zero for the whole batch"},
@@ -23,7 +25,7 @@ const QUANTITIES = {
   grad_norm: {label: "gradient norm", title: "norm of the parameter's gradient"},
   update_norm: {label: "update norm", title: "norm of the step's change"},
 };
-const OF_LAYERS = ["sigma_max", "gain", "gradient_left", "grad_in", "frobenius", "condition", "effective_rank", "activation_rms", "kurtosis", "dead", "saturated", "attention_entropy", "logit_variance", "weight_norm"];
+const OF_LAYERS = ["sigma_max", "gain", "gradient_left", "grad_in", "frobenius", "condition", "sigma_min_active", "effective_rank", "stable_rank", "activation_rms", "kurtosis", "dead", "saturated", "attention_entropy", "logit_variance", "weight_norm"];
 const OF_PARAMETERS = ["update_ratio", "grad_norm", "weight_norm", "update_norm"];
 
 // 16-bit codes, base64, frame after frame of those that have the quantity: as logarithms to base ten.

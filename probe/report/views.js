@@ -35,7 +35,7 @@ function spectrumTable() {
 }
 
 function spreadOf(board, layer) {  // [step, least, middle, greatest]
-  return board.frames.map((step, f) => [step, ...["sigma_min", "sigma_median", "sigma_max"].map((name) => logAt(board, name, f, layer))])
+  return board.frames.map((step, f) => [step, ...["sigma_least", "sigma_median", "sigma_max"].map((name) => logAt(board, name, f, layer))])
     .filter((row) => row[3] !== MISSING);
 }
 function drawSpread() {

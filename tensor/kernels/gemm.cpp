@@ -107,7 +107,7 @@ void product(int64_t m, int64_t n, int64_t k, Matrix<T> a, Matrix<T> b, T* c, bo
   const bool tall = m >= 16 && (n >= 16 || (n >= 8 && m >= 64));
   if (b.transposed && !a.transposed && tall && double(m) * double(n) * double(k) <= small_product) {
     Scratch<T> b_transposed(n * k);
-    transpose(b.data, n, k, b_transposed.data(), b.stride);
+    transpose(b.data, n, k, b_transposed.data(), b.stride, n);
     return product<T>(m, n, k, a, {b_transposed.data(), n}, c, accumulate, c_stride, nullptr);
   }
   const auto read = [](const Matrix<T>& x) { return x.transposed ? CblasTrans : CblasNoTrans; };

@@ -91,8 +91,7 @@ void transpose_in_squares(const T* x, int64_t rows, int64_t columns, T* out, int
 
 template <class T>
 void transpose(const T* x, int64_t rows, int64_t columns, T* out, int64_t stride, int64_t out_stride) {
-  transpose_in_squares<vector_bytes>(x, rows, columns, out, stride < 0 ? columns : stride,
-                                     out_stride < 0 ? rows : out_stride);
+  transpose_in_squares<vector_bytes>(x, rows, columns, out, stride, out_stride);
 }
 
 template void transpose(const float*, int64_t, int64_t, float*, int64_t, int64_t);

@@ -8,6 +8,7 @@
 #include "fathom/autograd/ops.h"
 #include "fathom/autograd/slice.h"
 #include "fathom/tensor/print.h"
+#include "tests/support.h"
 
 using namespace fathom;
 
@@ -81,6 +82,30 @@ TEST_CASE("checkpoint: forward mode and second order go through it") {
   CHECK(same(plain[0], again[0]));
   CHECK(same(plain[1], again[1]));
   CHECK(same(hvp(sum(square(f(c.x))), c.x, v), hvp(sum(square(checkpoint(f, c.x))), c.x, v)));
+}
+
+TEST_CASE("checkpoint: what it captures and is changed in place since is an error, within a checkpoint too") {
+  for (const bool twice : {false, true}) {
+    Tensor w = tensor({2.0, 3.0}).requires_grad_();
+    const Tensor x = tensor({1.0, 1.0}).requires_grad_();
+    const auto f = [&](const Tensor& at) { return tanh(at * w); };
+    const auto g = [&](const Tensor& at) { return twice ? checkpoint(f, at + 0) : f(at); };
+    {
+      const NoGrad off;
+      w *= 1.5;  // before it is recorded
+    }
+    const Tensor unchanged = checkpoint(g, x);
+    sum(unchanged).backward({.retain_graph = true});
+    const Tensor y = checkpoint(g, x);
+    {
+      const NoGrad off;
+      w *= 2;
+    }
+    const std::string message = error_of([&] { sum(y).backward(); });
+    CHECK(message.starts_with("checkpoint: a tensor of shape (2), which f reads in mul, has been changed by "));
+    CHECK(message.ends_with("since f(x) was computed"));
+    sum(checkpoint(g, x)).backward();
+  }
 }
 
 TEST_CASE("checkpoint: within a checkpoint") {

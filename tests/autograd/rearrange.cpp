@@ -31,6 +31,7 @@ const Row rows[] = {
      }},
     {"flip", [](const Tensor& x) { return flip(x, {}); }},
     {"flip 0", [](const Tensor& x) { return flip(x, 0); }},
+    {"flip, transposed", [](const Tensor& x) { return flip(transpose(x), 1) * flip(transpose(x), 0); }},
     {"roll", [](const Tensor& x) { return roll(x, 1, 0); }},
     {"roll back", [](const Tensor& x) { return roll(x, -5, 1); }},
     {"tril", [](const Tensor& x) { return tril(x); }},
@@ -96,6 +97,8 @@ TEST_CASE("pad, flip, roll") {
   CHECK(flip(x, {0, 1}).to_vector() == Numbers{3, 2, 1, 0});
   CHECK(flip(x, {}).to_vector() == Numbers{3, 2, 1, 0});
   CHECK(flip(slice(counted({7}), 0, 1, 7, 2), 0).to_vector() == Numbers{5, 3, 1});
+  CHECK(flip(counted({3, 2}).transpose(), 1).to_vector() == Numbers{4, 2, 0, 5, 3, 1});
+  CHECK(flip(counted({3, 2}).transpose(), 0).to_vector() == Numbers{1, 3, 5, 0, 2, 4});
   const Tensor line = counted({4});
   CHECK(roll(line, 1, 0).to_vector() == Numbers{3, 0, 1, 2});
   CHECK(roll(line, -1, 0).to_vector() == Numbers{1, 2, 3, 0});

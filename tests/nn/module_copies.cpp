@@ -25,6 +25,13 @@ TEST_CASE("module: clone has the same values on memory of its own and leaves the
   CHECK(nn::clone(layer, 3, 2).weight.to_vector() == layer.weight.to_vector());
 }
 
+TEST_CASE("module: clone refuses modules of other types, though their tensors fit") {
+  const nn::Sequential net(nn::Linear(2, 2), nn::Tanh());
+  CHECK(error_of([&] { nn::clone(net, nn::Linear(2, 2), nn::ReLU()); }) ==
+        "clone: 1 is of another type than there: it is to be built as the original was");
+  CHECK(error_of([&] { nn::clone(net, nn::Linear(2, 2), nn::Tanh()); }) == "");
+}
+
 TEST_CASE("module: load_from tells what differs before it writes") {
   Block to, wider(5);
   const auto before = to.in.weight.to_vector();

@@ -86,7 +86,7 @@ struct Record {
           sites.push_back({{"site", site + std::to_string(layer)},
                            {"sigma_max", s},
                            {"sigma_median", s * 0.9},
-                           {"sigma_min", s * 0.8},
+                           {"sigma_least", s * 0.8},
                            {"gain", s * 0.7},
                            {"grad_in", 0.1},
                            {"frobenius", 4},

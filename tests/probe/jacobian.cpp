@@ -266,6 +266,21 @@ TEST_CASE("Jacobian: scales far from 1 neither overflow nor vanish") {
     for (double s : Jacobian(x * scale, x).sigma_max().sigma.to_vector()) CHECK(s / scale == doctest::Approx(1));
 }
 
+TEST_CASE("Jacobian: power steps at the ends of double's range") {
+  Rng rng(4);
+  const Tensor w = randn({6, 6}, {.dtype = f64}, rng), x = randn({2, 6}, {.dtype = f64}, rng).requires_grad_();
+  const double sigma = Jacobian(matmul(x, w), x).singular_values().to_vector()[0];
+  for (const double scale : {1e-200, 1e-100, 1e100, 1e200}) {
+    const probe::Sigma found =
+        Jacobian(matmul(x, w * scale) + 0 * x, x).sigma_max({.iterations = 200, .method = probe::SigmaMethod::power});
+    for (size_t i = 0; i < 2; ++i) {
+      CHECK(found.sigma.to_vector()[i] == doctest::Approx(sigma * scale).epsilon(1e-3));
+      CHECK(found.upper.to_vector()[i] >= sigma * scale * (1 - 1e-12));
+      CHECK(std::isfinite(found.upper.to_vector()[i]));
+    }
+  }
+}
+
 TEST_CASE("Jacobian: zeros and NaN stay what they are, the direction stays usable") {
   const Tensor x = leaf({2, 3});
   const Tensor factors = of({2, 1}, {0, NAN});

@@ -101,7 +101,7 @@ TEST_CASE("Recorder: what it measures is what the Jacobians are") {
     CHECK_FALSE(m.coupled);
     CHECK(m.sigma_max == doctest::Approx(largest).epsilon(1e-4));
     CHECK(m.sigma_max <= largest * (1 + 1e-5));
-    CHECK(m.sigma_min <= m.sigma_median);
+    CHECK(m.sigma_least <= m.sigma_median);
     CHECK(m.sigma_median <= m.sigma_max);
     CHECK(m.frobenius == doctest::Approx(std::sqrt(squares / 4)).epsilon(1e-5));  // exact: a side is at most 8
     CHECK(m.grad_in == doctest::Approx(g[i].norm().item()).epsilon(1e-5));

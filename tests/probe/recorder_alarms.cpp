@@ -1,7 +1,9 @@
 // What a recorder watches for, alarms, and what it is told: the sharpness of the loss, Lyapunov exponents.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <optional>
+#include <thread>
 
 #include "fathom/autograd/grad.h"
 #include "fathom/autograd/ops.h"
@@ -47,7 +49,7 @@ TEST_CASE("Recorder: a loss that may be negative has no spikes in multiples of i
 TEST_CASE("Recorder: the line of a step that an alarm stops is in the file at once") {
   const Folder folder;
   nn::Sequential net = tanh_layers(1);
-  Recorder recorder(net, {.every = 0, .out = folder, .alarms = {.action = probe::OnAlarm::stop}});
+  Recorder recorder(net, {.every = 0, .out = folder, .alarms = {.stop_on = "*"}});
   CHECK_THROWS_AS(recorder.backward(sum(net(inputs(2))) * NAN), Error);
   const auto run = folder.run();
   CHECK(run.alarms.size() == 1);
@@ -62,7 +64,7 @@ TEST_CASE("Recorder: alarms of the layers; one that stops is an Error after the 
     w *= 0.01;
   }
   Recorder recorder(
-      net, {.every = 1, .out = folder, .sites = "*", .alarms = {.vanishing = 1e-3, .action = probe::OnAlarm::stop}});
+      net, {.every = 1, .out = folder, .sites = "*", .alarms = {.vanishing = 1e-3, .stop_on = "exploding,vanishing"}});
   const std::string message = error_of([&] { recorder.backward(mean(square(net(inputs(2))))); });
   CHECK(message.starts_with("Recorder: step 0: vanishing at 0: through 3 layers the gradient changes by 10^-"));
   CHECK(message.ends_with("the threshold is 10^-3"));
@@ -89,6 +91,69 @@ TEST_CASE("Recorder: backward() without it makes no step, and that is told once"
   measured.backward(mean(net(inputs(2))));
   measured.finish();
   CHECK(measured.alarms().empty());
+}
+
+struct RootOfNothing : nn::Module {
+  Tensor s = zeros({3}, {.dtype = f64, .requires_grad = true});
+  Tensor forward(Tensor x) override { return std::move(x) + sum(sqrt(square(s))); }
+  void fields(nn::Fields& f) override { f("s", s); }
+};
+
+TEST_CASE("Recorder: a gradient that is not finite is told at every step, by the parameter's name") {
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 5, {.dtype = f64}), RootOfNothing{});
+  {
+    Recorder recorder(net, {.every = 10, .out = folder});
+    for (int t = 0; t < 2; ++t) recorder.backward(mean(net(inputs(2))));
+    REQUIRE(recorder.alarms().size() == 2);
+    for (int t = 0; t < 2; ++t) {
+      CHECK(recorder.alarms()[size_t(t)].step == t);
+      CHECK(recorder.alarms()[size_t(t)].kind == "nonfinite");
+      CHECK(recorder.alarms()[size_t(t)].site == "1.s");
+      CHECK(recorder.alarms()[size_t(t)].message == "the norm of its gradient is NaN");
+    }
+    CHECK(recorder.status().starts_with("step 1  loss "));
+    CHECK(recorder.status().find("nonfinite at 1.s") != std::string::npos);
+  }
+  Recorder told(net,
+                {.every = 0, .out = folder, .name = "told", .grad_norm = false, .alarms = {.stop_on = "nonfinite"}});
+  told.backward(mean(net(inputs(2))));
+  CHECK(error_of([&] { told.step(NAN); }) == "Recorder: step 0: nonfinite at 1.s: the norm of its gradient is NaN");
+  CHECK(error_of([&] { Recorder(net, {.out = folder, .name = "x", .alarms = {.stop_on = "exploding,nan"}}); }) ==
+        "Recorder: alarms.stop_on has \"nan\", not one of *, nonfinite, loss_spike, exploding, vanishing, no_gradient, "
+        "no_steps");
+}
+
+TEST_CASE("Recorder: only the alarms that are to stop do, and all of the step are told before") {
+  const Folder folder;
+  struct Unused : nn::Module {
+    Tensor a = ones({2}, {.dtype = f64, .requires_grad = true}), b = ones({2}, {.dtype = f64, .requires_grad = true});
+    Tensor forward(Tensor x) override { return x; }
+    void fields(nn::Fields& f) override { f("a", a), f("b", b); }
+  };
+  nn::Sequential net(nn::Linear(5, 5, {.dtype = f64}), Unused{});
+  Recorder going_on(net, {.every = 0, .out = folder, .alarms = {.stop_on = "nonfinite"}});
+  going_on.backward(mean(net(inputs(2))));
+  CHECK(going_on.alarms().size() == 2);
+  Recorder stopping(net, {.every = 0, .out = folder, .name = "stops", .alarms = {.stop_on = "no_gradient"}});
+  net.zero_grad();
+  CHECK(
+      error_of([&] { stopping.backward(mean(net(inputs(2)))); }).starts_with("Recorder: step 0: no_gradient at 1.a: "));
+  CHECK(stopping.alarms().size() == 2);
+}
+
+TEST_CASE("Recorder: a step is in the file once the optimiser has made it") {
+  const Folder folder;
+  nn::Linear net(5, 1, {.dtype = f64});
+  optim::SGD opt(net.parameters(), {.lr = 0.1});
+  Recorder recorder(net, {.every = 0, .out = folder});
+  for (size_t t = 1; t < 3; ++t) {
+    recorder.backward(mean(square(net(inputs(2)))));
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    opt.step({.clip_norm = 1e-3});
+    REQUIRE(folder.run().points.size() == t);
+    CHECK(folder.run().points.back().clipped);
+  }
 }
 
 struct Breaks : nn::Module {

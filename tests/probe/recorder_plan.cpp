@@ -108,6 +108,27 @@ TEST_CASE("Recorder: details are the singular values, with bounds, and the produ
   for (const auto& cost : run.ending->costs) CHECK_MESSAGE(cost.second >= 0, cost.first);
 }
 
+TEST_CASE("Recorder: of singular values that are not all known, no condition; and no estimate of a norm that is") {
+  const Folder folder;
+  nn::Sequential net(nn::Linear(5, 520, {.dtype = f64}), nn::Linear(520, 520, {.dtype = f64}),
+                     nn::Linear(520, 5, {.dtype = f64}), nn::LayerNorm(5, {.dtype = f64}));
+  {
+    Recorder recorder(net, {.every = 1, .details_every = 2, .out = folder, .probes = 1});
+    for (int t = 0; t < 2; ++t) {
+      recorder.backward(mean(square(net(inputs(2)))));
+      CHECK(recorder.last()[3].frobenius_estimated == (t == 1));
+    }
+  }
+  const auto& rows = folder.run().layers.frames.at(0).rows;
+  namespace record = probe::record;
+  CHECK(rows[1].second[record::condition] == record::missing);
+  CHECK(rows[1].second[record::sigma_min_active] == record::missing);
+  CHECK(rows[1].second[record::stable_rank] != record::missing);
+  CHECK(rows[3].second[record::condition] != record::missing);
+  CHECK(rows[3].second[record::sigma_min_active] != record::missing);
+  CHECK(rows[3].second[record::frobenius] >= rows[3].second[record::sigma_max]);
+}
+
 TEST_CASE("Recorder: with details sigma_max and its bound are the spectrum's, where they are closer") {
   const Folder folder;
   manual_seed(2);
@@ -125,7 +146,7 @@ TEST_CASE("Recorder: with details sigma_max and its bound are the spectrum's, wh
     REQUIRE(m.has_details);
     CHECK(m.upper >= m.sigma_max);
     CHECK(m.upper == doctest::Approx(m.spectrum[0]).epsilon(1e-6));  // all samples have the same
-    for (const double sigma : {m.sigma_max, m.sigma_median, m.sigma_min})
+    for (const double sigma : {m.sigma_max, m.sigma_median, m.sigma_least})
       CHECK(sigma == doctest::Approx(m.spectrum[0]).epsilon(1e-6));
   }
 }

@@ -32,6 +32,9 @@ TEST_CASE("Recorder: samples that reach each other are labelled") {
   std::stringstream record;
   record << std::ifstream(folder.path / "record.jsonl").rdbuf();
   CHECK(record.str().find("\"coupled\":true") != std::string::npos);
+  const probe::record::Board layers = folder.run().layers;
+  CHECK(layers.label(0) == "0");
+  CHECK(layers.label(1) == "1 (whole batch)");
 }
 
 TEST_CASE("Recorder: one sample does not tell whether samples reach each other") {

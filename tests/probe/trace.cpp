@@ -10,6 +10,7 @@
 #include "fathom/nn/activations.h"
 #include "fathom/nn/containers.h"
 #include "fathom/nn/linear.h"
+#include "fathom/nn/recurrent.h"
 #include "fathom/optim/sgd.h"
 #include "tests/support.h"
 
@@ -72,6 +73,19 @@ TEST_CASE("trace: the first value that is not finite, by op, module, sample and 
   if (found.calls.empty()) return;  // the compiler brings no libbacktrace
   REQUIRE(found.place());
   CHECK(found.place()->function.find("fathom::") != 0);
+}
+
+TEST_CASE("trace: the sample of a sequence that is time first, within a net") {
+  nn::Sequential net(nn::Residual(nn::Sequential(nn::RNN(3, 3, {.nonlinearity = Nonlinearity::relu}))),
+                     nn::Linear(3, 2));
+  CHECK(net.batch_axis() == 1);
+  CHECK(nn::Sequential(nn::Linear(3, 2), nn::Tanh()).batch_axis() == 0);
+  Trace trace(net, {.stop = false});
+  Tensor x = ones({5, 4, 3});
+  x.select(0, 3).select(0, 2).fill_(infinity);
+  net(x);
+  REQUIRE(trace.forward().has_value());
+  CHECK(trace.forward()->sample == 2);
 }
 
 TEST_CASE("trace: it stops with an Error") {

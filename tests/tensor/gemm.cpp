@@ -189,7 +189,7 @@ TEST_CASE_TEMPLATE("transpose: every element, whatever the sizes", T, float, dou
       for (int64_t stride : {columns, columns + 3}) {
         const auto x = numbers<T>(rows * stride, 4);
         std::vector<T> out(size_t(rows * columns));
-        kernel::transpose(x.data(), rows, columns, out.data(), stride);
+        kernel::transpose(x.data(), rows, columns, out.data(), stride, rows);
         bool equal = true;
         for (int64_t i = 0; i < rows; ++i)
           for (int64_t j = 0; j < columns; ++j) equal &= out[size_t(j * rows + i)] == x[size_t(i * stride + j)];
