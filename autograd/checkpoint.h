@@ -29,7 +29,7 @@ class Replay {
 };
 
 // What is run again.
-struct Checkpointed {
+struct Checkpointed : pool::Pooled {
   virtual ~Checkpointed() = default;
   virtual Tensor operator()(const Tensor& x) = 0;
 };

@@ -47,6 +47,9 @@ double Leaf::squared_grad_norm() {
 }
 
 void Cotangents::add(Node& input, Tensor g) {
+  if (!g.defined() || g.dtype() != input.dtype)
+    throw Error("a rule gave " + (g.defined() ? "a gradient of " + std::string(to_string(g.dtype())) : "no gradient") +
+                " for " + describe(input) + ", which is " + to_string(input.dtype));
   if (g.shape() != input.shape) g = sum_to(std::move(g), input.shape);
   receive(input, std::move(g));
 }

@@ -8,6 +8,7 @@ Tensor sum(const Tensor& x, const Axes& axes = {}, bool keepdim = false);   // o
 Tensor sum_to(Tensor x, const Shape& shape);                                // over what broadcasting shape to x's added
 Tensor mean(const Tensor& x, const Axes& axes = {}, bool keepdim = false);  // Throws Error over an empty axis
 Tensor var(const Tensor& x, const Axes& axes = {}, bool keepdim = false, int64_t correction = 1);
+// After `using namespace fathom` it is still to be called fathom::std: the other std is in reach as well.
 Tensor std(const Tensor& x, const Axes& axes = {}, bool keepdim = false, int64_t correction = 1);
 Tensor prod(const Tensor& x, const Axes& axes = {}, bool keepdim = false);
 Tensor amax(const Tensor& x, const Axes& axes = {}, bool keepdim = false);  // equal ones share the gradient

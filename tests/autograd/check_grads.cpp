@@ -52,3 +52,13 @@ TEST_CASE("check_grads: a NaN is no agreement; inputs are f64") {
   CHECK(error_of([&] { check_grads(log_of, {kernel::full({2}, 1, f32)}); }) ==
         "check_grads: input 0 is f32; differences need f64");
 }
+
+TEST_CASE("record: a rule that gives another dtype, or nothing, is told") {
+  const Tensor x = randn({3}, {.dtype = f64, .requires_grad = true});
+  const auto message = [&](auto rule) {
+    return error_of([&] { sum(record("mine", x.detach() * 1, wrt(x, rule))).backward(); });
+  };
+  CHECK(message([](const Tensor& flow) { return flow.to(f32); }).starts_with("a rule gave a gradient of f32 for "));
+  CHECK(message([](const Tensor&) { return Tensor(); }).starts_with("a rule gave no gradient for "));
+  CHECK(message([](const Tensor& flow) { return flow * 2; }) == "");
+}
