@@ -46,6 +46,10 @@ double Leaf::squared_grad_norm() {
   return grad_.defined() ? kernel::sum_of_squares(grad_) : 0;
 }
 
+void tell_made(const Node& node) {
+  for (NodeObserver* each = node_observer; each; each = each->next) each->made(node);
+}
+
 void Cotangents::add(Node& input, Tensor g) {
   if (!g.defined() || g.dtype() != input.dtype)
     throw Error("a rule gave " + (g.defined() ? "a gradient of " + std::string(to_string(g.dtype())) : "no gradient") +

@@ -40,6 +40,17 @@ struct Watch : pool::Pooled {
   Tensor grad;
 };
 
+// Who watches the making of nodes on this thread: the hook that instruments hang on.
+struct NodeObserver {
+  NodeObserver* next = nullptr;  // one that began earlier
+  virtual void made(const Node& node) = 0;
+
+ protected:
+  ~NodeObserver() = default;
+};
+inline constinit thread_local NodeObserver* node_observer = nullptr;  // a list: see list.h
+void tell_made(const Node& node);
+
 struct Node : History {
   const char* name;
   Shape shape;  // of the output
@@ -59,6 +70,8 @@ struct Node : History {
     if (newest) newest->newer = this;
     newest = this;
     ++live;
+    if (node_observer) [[unlikely]]
+      tell_made(*this);
   }
   ~Node() override {
     if (older) older->newer = newer;
@@ -82,7 +95,7 @@ struct Node : History {
   virtual size_t kept_count() const { return 0; }
   virtual Tensor kept_tensor(size_t) { return {}; }
   Tensor kept_if_unchanged(size_t k);  // undefined where it has been changed in place since
-  void consume();  // gives back what only the rules still hold
+  void consume();                      // gives back what only the rules still hold
   void check_not_consumed() const {
     if (consumed) already_consumed();
   }

@@ -17,10 +17,13 @@ backtrace_state* state() {  // it is never freed
   return one;
 }
 
-// Whether a mangled name is one of namespace fathom or std: _Z, what kind of a name it is, the namespace.
+// Whether a mangled name is one of namespace fathom or std: _Z, what kind of a name it is, the namespace. _ZThn16_ is
+// the way to an override by another base.
 bool is_library(const char* mangled) {
   if (std::strncmp(mangled, "_Z", 2) != 0) return false;
   const char* at = mangled + 2;
+  if (*at == 'T')
+    if (const char* const end = std::strchr(at, '_')) at = end + 1;
   at += std::strspn(at, "ZNKRO");
   return std::strncmp(at, "6fathom", 7) == 0 || std::strncmp(at, "St", 2) == 0;
 }

@@ -44,7 +44,7 @@ std::string text_of(const TracedOp& op) {
 
 }  // namespace
 
-struct Trace::State final : nn::Observer {
+struct Trace::State final : nn::Observer, NodeObserver {
   uint32_t refs = 0;
   static void dispose(State* state) { delete state; }
 
@@ -60,8 +60,9 @@ struct Trace::State final : nn::Observer {
   std::unordered_map<const nn::Module*, std::string> paths;
   std::vector<Call> inside;  // begun and not ended
   uint64_t step_begin = Node::last_number;
-  std::multimap<uint64_t, Call> ended;  // of this step, by the end; inner ones before those around them
-  std::map<uint64_t, bool> finite;      // the nodes whose values are known
+  std::multimap<uint64_t, Call> ended;             // of this step, by the end; inner ones before those around them
+  std::map<uint64_t, bool> finite;                 // the nodes whose values are known
+  std::unordered_map<uint64_t, CallStack> stacks;  // of this step's nodes: where they were made
   int64_t batch = -1, batch_axis = 0;
   std::optional<NonFinite> forward, backward;
   std::deque<TracedOp> forth, back;  // the last ones
@@ -73,13 +74,18 @@ struct Trace::State final : nn::Observer {
   State(nn::Module& n, TraceOptions o) : options(std::move(o)), net(&n), parameters(n.named_parameters()) {
     for (const nn::NamedModule& each : n.modules()) paths.emplace(each.module, each.name);
     add_member<nn::Observer>(nn::observer, *this);
+    if (options.call_stacks) add_member<NodeObserver>(node_observer, *this);
   }
   void close() {
     open = false;
     remove_member<nn::Observer>(nn::observer, *this);
+    if (options.call_stacks) remove_member<NodeObserver>(node_observer, *this);
     leaves.clear();
   }
 
+  void made(const Node& node) override {
+    if (!forward || !backward) stacks.emplace(node.number, call_stack());
+  }
   Tensor before(nn::Module& module, Tensor x) override;
   void after(nn::Module& module, const Tensor& x, const Tensor& y) override;
 
@@ -90,6 +96,12 @@ struct Trace::State final : nn::Observer {
     for (auto at = inside.rbegin(); at != inside.rend(); ++at)
       if (at->begin < node.number) return &*at;
     return nullptr;
+  }
+  const CallStack& stack_of(const Node& node) const {
+    static const CallStack none;
+    if (const auto found = stacks.find(node.number); found != stacks.end()) return found->second;
+    const Call* const call = call_of(node);  // it began before the trace
+    return call ? call->stack : none;
   }
   TracedOp told(const Node& node) const {
     const Call* call = call_of(node);
@@ -103,7 +115,7 @@ struct Trace::State final : nn::Observer {
 
   void look(const Tensor& y, const TracedOp& unrecorded, const CallStack& stack);
   void look_at_kept();
-  void find(const Node& bad, NonFinite& found);
+  const Node& find(const Node& bad, NonFinite& found);
   void gradient(const GradientHook& hook, const Tensor& g);
   void attach(const Tensor& loss);
   void check_leaves();
@@ -161,8 +173,8 @@ void Trace::State::look(const Tensor& y, const TracedOp& unrecorded, const CallS
   if (node) finite[node->number] = seen.count == 0;
   if (!seen.count) return remember(forth, op, seen.largest);
   NonFinite found = seen_at(false, op);
-  if (recorded) find(*node, found);
-  report(std::move(found), seen, y, stack);
+  const Node* const maker = recorded ? &find(*node, found) : nullptr;
+  report(std::move(found), seen, y, maker ? stack_of(*maker) : stack);
 }
 
 // The values that the rules of this step's nodes keep.
@@ -175,7 +187,7 @@ void Trace::State::look_at_kept() {
 }
 
 // The oldest of this step's nodes that lead to the bad one and may be the first whose value is not finite.
-void Trace::State::find(const Node& bad, NonFinite& found) {
+const Node& Trace::State::find(const Node& bad, NonFinite& found) {
   look_at_kept();
   std::map<uint64_t, const Node*> waiting{{bad.number, &bad}}, suspects;
   while (!waiting.empty()) {
@@ -195,6 +207,7 @@ void Trace::State::find(const Node& bad, NonFinite& found) {
   found.at = told(*suspects.begin()->second);
   for (auto each = std::next(suspects.begin()); each != suspects.end(); ++each)
     found.others.push_back(told(*each->second));
+  return *suspects.begin()->second;
 }
 
 void Trace::State::attach(const Tensor& loss) {
@@ -208,7 +221,7 @@ void Trace::State::attach(const Tensor& loss) {
     GradientHook* const hook = made.get();
     hook->state = Ref(this);
     hook->op = told(node);
-    if (const Call* call = call_of(node)) hook->stack = call->stack;
+    hook->stack = stack_of(node);
     add_hook(node, std::move(made));
     return hook;
   };
@@ -230,6 +243,7 @@ void Trace::State::attach(const Tensor& loss) {
     }
   }
   ended.clear();  // of the next step there is nothing yet
+  stacks.clear();
   finite.clear();
 }
 

@@ -6,7 +6,7 @@
 //   trace.backward(loss);  // loss.backward(), looked at
 //
 //   1. Training's numbers are the same, bit for bit, with a trace and without. Its time is not: every number is read
-//      once more, and each call of a module takes a call stack. Without a trace nothing is paid.
+//      once more, and each op and each call of a module takes a call stack. Without a trace nothing is paid.
 //   2. Looked at are what goes into the net, what its modules give, the loss and the gradients between; not what is
 //      not recorded. A module's op is told by the values that the tape has kept; what remains open is told as well.
 //   3. It stays on its thread.
@@ -40,7 +40,8 @@ struct NonFinite {
   int64_t count = 0;                    // of such elements
   std::vector<std::string> parameters;  // of the net, that are not finite themselves
   std::vector<TracedOp> before;         // what was looked at before it, the latest last
-  std::vector<CallSite> calls;          // where the innermost module was called, from the innermost call on
+  std::vector<CallSite> calls;          // where the op was called, from the innermost call on; of what is not recorded,
+                                        // the module
 
   const CallSite* place() const;  // the innermost call in the program's own code; null where that is not known
   std::string text() const;

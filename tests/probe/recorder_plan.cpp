@@ -119,7 +119,7 @@ TEST_CASE("Recorder: of singular values that are not all known, no condition; an
       CHECK(recorder.last()[3].frobenius_estimated == (t == 1));
     }
   }
-  const auto& rows = folder.run().layers.frames.at(0).rows;
+  const auto rows = folder.run().layers.frames.at(0).rows;
   namespace record = probe::record;
   CHECK(rows[1].second[record::condition] == record::missing);
   CHECK(rows[1].second[record::sigma_min_active] == record::missing);
