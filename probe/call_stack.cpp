@@ -52,7 +52,15 @@ std::vector<CallSite> call_sites(const CallStack& stack) {
       return 0;
     };
     backtrace_pcinfo(state(), pc, add, ignore_error, &sites);
-    if (sites.size() > before) continue;
+    if (sites.size() > before) {  // some have no mangled name here: the symbol has
+      bool in_library = false;
+      const auto ask = [](void* to, uintptr_t, const char* symbol, uintptr_t, uintptr_t) {
+        if (symbol) *static_cast<bool*>(to) = is_library(symbol);
+      };
+      backtrace_syminfo(state(), pc, ask, ignore_error, &in_library);
+      for (size_t i = before; i < sites.size(); ++i) sites[i].in_library |= in_library;
+      continue;
+    }
     const auto add_symbol = [](void* to, uintptr_t, const char* symbol, uintptr_t, uintptr_t) {
       if (symbol) static_cast<std::vector<CallSite>*>(to)->push_back({readable(symbol), "", 0, is_library(symbol)});
     };

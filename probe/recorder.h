@@ -51,6 +51,7 @@ struct RecorderOptions {
   int64_t samples = 0;  // of the batch, or the probe, how many count, from the first on; 0: all
 
   // What else is known of the run: it goes into the record; "net", "depth" and "seed" have their own places.
+  // Untold, the seed is that of the default random numbers.
   std::vector<Fact> info = {};
 
   // How.

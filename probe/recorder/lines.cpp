@@ -15,6 +15,7 @@
 // and "-Infinity". What was not measured is left out.
 #include <cblas.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <ctime>
@@ -24,6 +25,7 @@
 #include "fathom/probe/lyapunov.h"
 #include "fathom/probe/recorder/json_line.h"
 #include "fathom/probe/recorder/state.h"
+#include "fathom/tensor/random.h"
 
 namespace fathom::probe {
 namespace {
@@ -92,6 +94,9 @@ void Recorder::State::write_run() {
   };
   for (const Fact& fact : options.info)
     if (has_place(fact)) add_text_or_number(line, fact.name, fact.value);
+  const auto is_seed = [](const Fact& fact) { return fact.name == "seed"; };
+  if (std::none_of(options.info.begin(), options.info.end(), is_seed))
+    add_text_or_number(line, "seed", std::to_string(default_rng().seed));
   if (!parameters.empty()) line.add("dtype", to_string(parameters[0].tensor.dtype()));
   line.add("every", options.every);
   line.add("plan", plan_of(options));

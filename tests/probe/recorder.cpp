@@ -161,8 +161,11 @@ TEST_CASE("Recorder: the record is whole after every step, and the report reads 
 
   // Another run, appended; half a line that a crash left is cut off.
   std::ofstream(folder.path / "record.jsonl", std::ios::app) << R"({"type":"st)";
+  manual_seed(77);
   { Recorder recorder(net, {.out = folder, .name = "b"}); }
-  CHECK(probe::record::read(folder.path / "record.jsonl").runs.size() == 2);
+  const auto both = probe::record::read(folder.path / "record.jsonl");
+  REQUIRE(both.runs.size() == 2);
+  CHECK(both.runs[1].seed == 77);  // the default random numbers', unless another is told
 
   // A number that is none of 64 bits stays as it was written.
   { Recorder recorder(net, {.out = folder, .name = "c", .info = {{"seed", "18446744073709551615"}, {"depth", "-3"}}}); }
