@@ -210,7 +210,10 @@ void Module::load_state(const State& state) {
 
 void make_same(Module& copy, const Module& m) {
   const std::vector<NamedModule> to = copy.modules(), from = const_cast<Module&>(m).modules();
-  for (size_t k = 0; k < std::min(to.size(), from.size()); ++k)
+  if (to.size() != from.size())
+    throw Error("clone: there are " + std::to_string(to.size()) + " modules here, " + std::to_string(from.size()) +
+                " there: it is to be built as the original was");
+  for (size_t k = 0; k < to.size(); ++k)
     if (const Module& here = *to[k].module, &there = *from[k].module; typeid(here) != typeid(there))
       throw Error("clone: " + (to[k].name.empty() ? "the module" : to[k].name) + " is of another type than there: it " +
                   "is to be built as the original was");
@@ -231,7 +234,7 @@ void make_same(Module& copy, const Module& m) {
     if (!is_buffer && x.requires_grad() != on) x.requires_grad_(on);
   });
   copy.load_from(m);
-  for (size_t k = 0; k < std::min(to.size(), from.size()); ++k) to[k].module->training = from[k].module->training;
+  for (size_t k = 0; k < to.size(); ++k) to[k].module->training = from[k].module->training;
 }
 
 void Fields::operator()(std::string_view name, Module& child) {

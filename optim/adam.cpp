@@ -62,18 +62,8 @@ void check_betas(double beta1, double beta2) {
 
 }  // namespace
 
-void Adam::check_options(size_t group) const {
-  const AdamOptions& o = groups[group];
-  check_betas(o.beta1, o.beta2);
-  check_not_negative("eps", o.eps);
-  check_not_negative("weight_decay", o.weight_decay);
-}
-void AdamW::check_options(size_t group) const {
-  const AdamWOptions& o = groups[group];
-  check_betas(o.beta1, o.beta2);
-  check_not_negative("eps", o.eps);
-  check_not_negative("weight_decay", o.weight_decay);
-}
+void Adam::check_options(size_t group) const { check_betas(groups[group].beta1, groups[group].beta2); }
+void AdamW::check_options(size_t group) const { check_betas(groups[group].beta1, groups[group].beta2); }
 
 void Adam::update(Parameter& p, const Tensor& g, double scale) {
   const AdamOptions& o = groups[p.group];

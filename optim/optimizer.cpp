@@ -65,6 +65,7 @@ double Optimizer::step(StepOptions options) {
     if (!(*lr >= 0 && std::isfinite(*lr)))
       throw Error("step: the learning rate of group " + std::to_string(i) + " must be finite and not negative, got " +
                   std::to_string(*lr));
+    check_shared_options(i);
     check_options(i);
   }
   const NoGrad off;

@@ -31,8 +31,8 @@ class Optimizer {
   Optimizer& operator=(Optimizer&&);
 
   // Changes every parameter that has a gradient. Returns the norm of the gradients before clipping where it was
-  // measured, else 0. Throws Error, before any change, when a learning rate is negative or not finite, and when a
-  // measured norm is not finite (unless told to skip).
+  // measured, else 0. Throws Error, before any change, when an option is out of its range, such as a negative learning
+  // rate, and when a measured norm is not finite (unless told to skip).
   double step(StepOptions options = {});
   void zero_grad();  // parameters have no gradient afterwards
 
@@ -61,8 +61,9 @@ class Optimizer {
   void add(const std::vector<Tensor>& parameters, size_t group);  // named "parameter 0", "parameter 1", ...
   // One step of one parameter, `steps` counting it already; g, contiguous, is to be taken times scale.
   virtual void update(Parameter& p, const Tensor& g, double scale) = 0;
-  virtual double* rate(size_t group) = 0;      // null when there is no such group
-  virtual void check_options(size_t) const {}  // of a group, before a step; throws Error
+  virtual double* rate(size_t group) = 0;                           // null when there is no such group
+  virtual void check_options(size_t) const {}                       // of a group, before a step; throws Error
+  virtual void check_shared_options(size_t group) const = 0;        // those that several methods have
   static void check_not_negative(const char* name, double option);  // nor infinite, nor NaN; throws Error
   // How many of first, second and third a parameter that has been stepped has: one of the two.
   struct Memory {
@@ -117,6 +118,12 @@ class Grouped : public Optimizer {
   }
   const char* method() const override { return Options::method; }
   double* rate(size_t group) override { return group < groups.size() ? &groups[group].lr : nullptr; }
+  void check_shared_options(size_t group) const override {
+    const Options& o = groups[group];
+    if constexpr (requires { o.eps; }) check_not_negative("eps", o.eps);
+    if constexpr (requires { o.weight_decay; }) check_not_negative("weight_decay", o.weight_decay);
+    if constexpr (requires { o.momentum; }) check_not_negative("momentum", o.momentum);
+  }
 };
 
 }  // namespace fathom::optim

@@ -8,8 +8,6 @@ template class Grouped<SGDOptions>;
 
 void SGD::check_options(size_t group) const {
   const SGDOptions& o = groups[group];
-  check_not_negative("momentum", o.momentum);
-  check_not_negative("weight_decay", o.weight_decay);
   if (o.nesterov && (o.momentum <= 0 || o.dampening != 0))
     throw Error("SGD: nesterov needs momentum and no dampening, got momentum " + std::to_string(o.momentum) +
                 " and dampening " + std::to_string(o.dampening));

@@ -106,8 +106,8 @@ void Recorder::State::check_steps() {
 
 void Recorder::State::check_grad_norm() {
   if (!options.alarms.nonfinite || trace || !waiting || std::isfinite(waiting->grad_norm.value_or(0))) return;
-  for (const Alarm& alarm : alarms)
-    if (alarm.step == waiting->step && alarm.kind == "nonfinite") return;  // that is where it comes from
+  for (auto each = alarms.rbegin(); each != alarms.rend() && each->step == waiting->step; ++each)
+    if (each->kind == "nonfinite") return;  // that is where it comes from
   for (const nn::NamedTensor& each : parameters)
     if (const double norm = optim::grad_norm_of(each.tensor, optim::squared_grad_norm(each.tensor));
         !std::isfinite(norm))

@@ -29,6 +29,8 @@ TEST_CASE("module: clone refuses modules of other types, though their tensors fi
   const nn::Sequential net(nn::Linear(2, 2), nn::Tanh());
   CHECK(error_of([&] { nn::clone(net, nn::Linear(2, 2), nn::ReLU()); }) ==
         "clone: 1 is of another type than there: it is to be built as the original was");
+  CHECK(error_of([&] { nn::clone(net, nn::Linear(2, 2)); }) ==
+        "clone: there are 2 modules here, 3 there: it is to be built as the original was");
   CHECK(error_of([&] { nn::clone(net, nn::Linear(2, 2), nn::Tanh()); }) == "");
 }
 

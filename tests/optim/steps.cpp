@@ -126,6 +126,8 @@ TEST_CASE("step: options that make no sense are refused before anything changes"
         "step: weight_decay must be finite and not negative, got nan");
   CHECK(error_of([&] { optim::SGD({w}, {.lr = 1, .momentum = -3}).step(); }) ==
         "step: momentum must be finite and not negative, got -3.000000");
+  CHECK(error_of([&] { optim::RMSprop({w}, {.eps = INFINITY}).step(); }) ==
+        "step: eps must be finite and not negative, got inf");
   CHECK(w.to_vector() == start);
 }
 
