@@ -238,9 +238,9 @@ Tensor add_to_part(Tensor x, const Tensor& g, View view) {
   auto to_x = wrt(x, [](Tensor t) { return t; });
   auto to_g = wrt(
       g, [view](const Tensor& t) { return part_op("part", t, view); },
-      [view, shape = x.shape(), dtype = x.dtype()](const Tensor& t) {
-        return add_to_part(kernel::full(shape, 0, dtype), t, view);
-      });
+      AddingTo{[view, shape = x.shape(), dtype = x.dtype()](Tensor sum, const Tensor& t) {
+        return add_to_part(sum.defined() ? std::move(sum) : kernel::full(shape, 0, dtype), t, view);
+      }});
   Tensor y = x.owned() ? x.alias() : Tensor();
   if (!y.defined()) y = kernel::clone(x);
   visit_floating("add_to_part", y.dtype(), [&]<class T>(T) {
@@ -268,8 +268,8 @@ struct PartNode final : Node {
   }
   Tensor jvp(Wanted wanted) override {
     check_not_consumed();
-    const Tensor& t = input(0)->flow;
-    return wanted[0] && t.defined() ? part_op(name, t, view) : Tensor();
+    const Tensor t = wanted.tangent(0);
+    return t.defined() ? part_op(name, t, view) : Tensor();
   }
 
  private:

@@ -57,8 +57,7 @@ struct JointNode : Node {
     check_not_consumed();
     Inputs ts;
     bool any = false;
-    for (size_t i = 0; i < N; ++i)
-      if (wanted[i] && input(i)->flow.defined()) ts[i] = input(i)->flow, any = true;
+    for (size_t i = 0; i < N; ++i) any |= (ts[i] = wanted.tangent(i)).defined();
     if (!any) return {};
     if (!recording()) {
       if constexpr (reads_output) return rules->jvp(ts, inputs_kept(), output_kept.get(*this));

@@ -18,6 +18,9 @@ struct Wanted {
   const Node* node;
   const uint8_t* flags = nullptr;
   bool operator[](size_t i) const;
+  // The tangent that flows from input i, undefined where none is wanted; the last to ask for it owns it.
+  Tensor tangent(size_t i) const;
+  static constexpr uint8_t on_the_way = 1, last_reader = 2;
 };
 
 // Where a rule's results go.
@@ -90,7 +93,7 @@ struct Node : History {
   }
 
   virtual void vjp(Tensor, Wanted, Cotangents&) {}
-  virtual Tensor jvp(Wanted) { return {}; }  // of the inputs' flows; undefined where no wanted input has one
+  virtual Tensor jvp(Wanted) { return {}; }  // of the inputs' tangents; undefined where there is none
   // What the rules keep, checked; undefined where it was not needed. For the probes.
   virtual size_t kept_count() const { return 0; }
   virtual Tensor kept_tensor(size_t) { return {}; }
@@ -114,6 +117,11 @@ struct Node : History {
 inline bool Wanted::operator[](size_t i) const {
   if (flags) return flags[i];
   return node->inputs[i] && node->input(i)->trained;
+}
+inline Tensor Wanted::tangent(size_t i) const {
+  if (!flags[i]) return {};
+  Tensor& flow = node->input(i)->flow;
+  return flags[i] & last_reader ? std::move(flow) : flow;
 }
 
 // A tensor whose gradient is wanted; or, untrained, an anchor: a place on the tape that only a walk that names it sees.

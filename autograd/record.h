@@ -75,6 +75,13 @@ inline const Tensor& kept_for(const Tensor& other, const Tensor& x) {
   return other.history() ? x : reinterpret_cast<const Tensor&>(none);
 }
 
+// A forward rule that adds to the tangent which the inputs before gave (undefined: zero), so that a part need not be
+// made a whole: f(sum, t, kept...) is the new sum.
+template <class F>
+struct AddingTo {
+  F f;
+};
+
 template <class V, class J>
 struct Wrt {
   Ref<History> input;
@@ -114,7 +121,10 @@ struct RuleNode final : Node {
   Tensor jvp(Wanted wanted) override {
     Tensor t;
     each_rule([&](size_t i, bool, auto& rule, const auto&... k) {
-      if (wanted[i] && input(i)->flow.defined()) accumulate(t, expand_to(rule.jvp(input(i)->flow, k...), shape));
+      Tensor from = wanted.tangent(i);
+      if (!from.defined()) return;
+      if constexpr (requires { rule.jvp.f; }) t = rule.jvp.f(std::move(t), from, k...);
+      else accumulate(t, expand_to(rule.jvp(std::move(from), k...), shape));
     });
     return t;
   }
@@ -175,7 +185,7 @@ struct EachNode final : Node {
     check_not_consumed();
     Tensor t;
     for (size_t i = 0; i < inputs.size(); ++i)
-      if (wanted[i] && input(i)->flow.defined()) accumulate(t, rule_jvp(input(i)->flow, i));
+      if (Tensor from = wanted.tangent(i); from.defined()) accumulate(t, rule_jvp(std::move(from), i));
     return t;
   }
 

@@ -26,29 +26,33 @@ Slice::Slice(Node* y, std::span<Node* const> xs, Beyond beyond) : beyond_(beyond
     if (x && std::exchange(x->mark, x_not_met) != x_not_met) ++ahead;
   }
   if (!y) return;
-  const auto meet = [&](Node& node) { node.mark = node.mark == x_not_met || node.mark == x_met ? x_met : leads_to_y; };
+  const auto meet = [&](Node& node) {  // whether for the first time
+    const uint32_t before = std::exchange(node.mark, node.mark == x_not_met || node.mark == x_met ? x_met : leads_to_y);
+    return before != node.mark;
+  };
   meet(*y);
   steps_.reserve(8);  // more than a layer has
+  flags_.reserve(16);
   for (Node* node = y; node && ahead; node = node->older) {
     const bool is_x = node->mark == x_met;
     ahead -= is_x || node->mark == x_not_met;
     if (is_x ? beyond == Beyond::cut : node->mark != leads_to_y) continue;
     if (!is_x) node->check_not_consumed();
-    steps_.push_back({share(node), 0, is_x, false});
-    for (const auto& input : node->inputs)
-      if (input) meet(*static_cast<Node*>(input.get()));
+    steps_.push_back({share(node), uint32_t(flags_.size()), is_x, false});
+    flags_.resize(flags_.size() + node->inputs.size());
+    for (size_t i = node->inputs.size(); i-- > 0;)
+      if (Node* input = node->input(i); input && meet(*input)) flags_[steps_.back().flags + i] = Wanted::last_reader;
   }
   for (size_t i = 0; i < xs.size(); ++i) reached_[i] = xs[i] && xs[i]->mark == x_met;
   std::reverse(steps_.begin(), steps_.end());
   for (const auto& x : xs_)
     if (x && x->mark == x_met) x->mark = comes_from_x;
-  flags_.reserve(16);
   for (Step& step : steps_) {
-    step.flags = uint32_t(flags_.size());
     for (size_t i = 0; i < step.node->inputs.size(); ++i) {
       const Node* input = step.node->input(i);
-      flags_.push_back(input && input->mark == comes_from_x);
-      step.inner |= flags_.back();
+      uint8_t& flag = flags_[step.flags + i];
+      if (input && input->mark == comes_from_x) flag |= Wanted::on_the_way, step.inner = true;
+      else flag = 0;
     }
     if (step.inner) step.node->mark = comes_from_x;
   }

@@ -58,8 +58,8 @@ struct TakeNode final : Node {
   }
   Tensor jvp(Wanted wanted) override {
     check_not_consumed();
-    const Tensor& t = input(0)->flow;
-    return wanted[0] && t.defined() ? take(t, d, index.get(*this)) : Tensor();
+    const Tensor t = wanted.tangent(0);
+    return t.defined() ? take(t, d, index.get(*this)) : Tensor();
   }
 
  private:
@@ -84,7 +84,9 @@ Tensor record_add(const char* op, Tensor y, ToX to_x, int d, const Tensor& index
   return record(op, std::move(y), keep(index), std::move(to_x),
                 wrt(
                     source, [=](const Tensor& g, const Tensor& at) { return take(g, d, at); },
-                    [=](const Tensor& t, const Tensor& at) { return add(kernel::full(shape, 0, dtype), d, at, t); }));
+                    AddingTo{[=](Tensor sum, const Tensor& t, const Tensor& at) {
+                      return add(sum.defined() ? std::move(sum) : kernel::full(shape, 0, dtype), d, at, t);
+                    }}));
 }
 
 // x's own buffer when nobody else holds it, else a copy.

@@ -41,8 +41,7 @@ struct ConcatNode final : Node {
     check_not_consumed();
     std::vector<Tensor> ts(inputs.size());
     bool any = false;
-    for (size_t i = 0; i < ts.size(); ++i)
-      if (wanted[i] && input(i)->flow.defined()) ts[i] = input(i)->flow, any = true;
+    for (size_t i = 0; i < ts.size(); ++i) any |= (ts[i] = wanted.tangent(i)).defined();
     if (!any) return {};
     for (size_t i = 0; i < ts.size(); ++i) {
       Shape s = shape;

@@ -196,6 +196,7 @@ TEST_CASE("unbind: T steps and their sum cost storage in proportion to T, even w
       for (const Tensor& part : unbind(x)) total = total + part * part;
       const Tensor g = grad(sum(total), x, {.create_graph = true});
       CHECK(allclose(g, x * 2));
+      CHECK(jvp(g, x, ones_like(x)).to_vector() == Numbers(size_t(steps * 8), 2));
       CHECK(grad(sum(g), x).to_vector() == Numbers(size_t(steps * 8), 2));
     }
     return bytes_held();
@@ -228,6 +229,26 @@ TEST_CASE("unbind: back through T steps no buffer of the whole's size is used bu
     const size_t whole = sizeof(Storage) + size_t(steps * width) * sizeof(float);
     CHECK(pool::free_blocks[pool::size_class(whole).index] == nullptr);
     CHECK(allclose(g, x * 2));
+  }
+}
+
+TEST_CASE("unbind, index_select: forward over a recorded gradient uses no buffer of the whole's size but its own") {
+  constexpr int64_t steps = 300, width = 8;
+  const auto part_by_view = [](const Tensor& x, int64_t i) { return select(x, 0, i); };
+  const auto part_by_index = [](const Tensor& x, int64_t i) {
+    return index_select(x, 0, full({1}, double(i), {.dtype = i64}));
+  };
+  for (Tensor (*part)(const Tensor&, int64_t) : {+part_by_view, +part_by_index}) {
+    Tensor x = randn({steps, width}, {.requires_grad = true});
+    Tensor total = zeros({width});
+    for (int64_t i = 0; i < steps; ++i) total = total + pow(part(x, i), 3);
+    const Tensor g = grad(sum(total), x, {.create_graph = true});
+    const Tensor v = randn({steps, width});
+    pool::release();
+    const Tensor t = jvp(g, x, v);
+    const size_t whole = sizeof(Storage) + size_t(steps * width) * sizeof(float);
+    CHECK(pool::free_blocks[pool::size_class(whole).index] == nullptr);
+    CHECK(allclose(t, 6 * x * v));
   }
 }
 

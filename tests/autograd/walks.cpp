@@ -97,6 +97,21 @@ TEST_CASE("backward: what was changed in place since is an error that names both
 
 // ---- derivatives as values ----
 
+TEST_CASE("jvp: a tangent's buffer is the next one's when nothing else reads it") {
+  const Tensor x = randn({1000}, {.requires_grad = true});
+  Tensor y = x;
+  for (int i = 0; i < 50; ++i) y = sin(y) + y;
+  const Tensor v = ones_like(x);
+  pool::release();
+  const Tensor t = jvp(y, x, v);
+  int64_t buffers = 0;
+  const size_t one = sizeof(Storage) + 1000 * sizeof(float);
+  for (const pool::Block* b = pool::free_blocks[pool::size_class(one).index]; b; b = b->next) ++buffers;
+  CHECK(buffers <= 2);
+  CHECK(v.to_vector() == Numbers(1000, 1));
+  CHECK(allclose(t, vjp(y, x, v)));
+}
+
 TEST_CASE("grad, vjp, jvp and hvp: values") {
   Tensor x = leaf({1, 2}), w = leaf({3, 5});
   const Tensor y = square(x) * w;
