@@ -53,13 +53,20 @@ TEST_CASE("40: the cat map and the baker's map") {
 
 TEST_CASE("41: Henon's map") {
   const auto henon = [](const auto& x) { return std::array{1 - 1.4 * x[0] * x[0] + x[1], 0.3 * x[0]}; };
-  const auto l = probe::lyapunov_map(henon, std::array{0.1, 0.1}, {.steps = 4000000});
-  CHECK(std::abs(l.exponents[0] - 0.41922) < 1e-3);
-  CHECK(std::abs(l.exponents[1] + 1.62319) < 1e-3);
-  CHECK(std::abs(sum(l.exponents) - std::log(0.3)) < 1e-10);
-  CHECK(std::abs(l.dimension - 1.25827) < 1e-3);
-  CHECK(std::abs(l.log_det - std::log(0.3)) < 1e-10);
-  CHECK(l.sum_error < 1e-10);
+  constexpr int starts = 40;  // one run's exponents scatter by 1e-3
+  double first = 0, second = 0, dimension = 0;
+  for (int start = 0; start < starts; ++start) {
+    const auto l = probe::lyapunov_map(henon, std::array{0.1 + 0.005 * start, 0.1}, {.steps = 100000});
+    first += l.exponents[0] / starts;
+    second += l.exponents[1] / starts;
+    dimension += l.dimension / starts;
+    CHECK(std::abs(sum(l.exponents) - std::log(0.3)) < 1e-10);
+    CHECK(std::abs(l.log_det - std::log(0.3)) < 1e-10);
+    CHECK(l.sum_error < 1e-10);
+  }
+  CHECK(std::abs(first - 0.41922) < 1e-3);
+  CHECK(std::abs(second + 1.62319) < 1e-3);
+  CHECK(std::abs(dimension - 1.25827) < 1e-3);
 }
 
 TEST_CASE("42: Lorenz's flow") {
@@ -89,10 +96,17 @@ TEST_CASE("43: Rossler's flow") {
   const auto rossler = [](const auto& x) {
     return std::array{-x[1] - x[2], x[0] + 0.2 * x[1], 0.2 + x[2] * (x[0] - 5.7)};
   };
-  const auto l = probe::lyapunov_flow(rossler, std::array{1.0, 1.0, 0.0}, 0.02, {.steps = 500000, .transient = 10000});
-  CHECK(std::abs(l.exponents[0] - 0.0714) < 2e-3);
-  CHECK(std::abs(l.exponents[1]) < 2e-3);
-  CHECK(std::abs(l.exponents[2] + 5.3943) < 5e-3);
+  constexpr int starts = 30;  // one run's exponents scatter by 2e-3
+  std::array<double, 3> mean{};
+  for (int start = 0; start < starts; ++start) {
+    const auto l = probe::lyapunov_flow(rossler, std::array{1 + 0.03 * start, 1.0, 0.0}, 0.02,
+                                        {.steps = 500000, .transient = 10000});
+    CHECK(l.time == near(10000, 1e-12));
+    for (size_t i = 0; i < 3; ++i) mean[i] += l.exponents[i] / starts;
+  }
+  CHECK(std::abs(mean[0] - 0.0714) < 2e-3);
+  CHECK(std::abs(mean[1]) < 2e-3);
+  CHECK(std::abs(mean[2] + 5.3943) < 2e-3);
 }
 
 TEST_CASE("44: the standard map at K = 1") {

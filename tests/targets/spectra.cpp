@@ -57,8 +57,8 @@ TEST_CASE("13: the variance of attention logits") {
   const int64_t n = 40000, width = 32;
   const Tensor logits = (randn({n, width}, exact) * randn({n, width}, exact)).sum(1);
   const double tolerance = 3 * std::sqrt(2.0 / double(n));
-  CHECK(square(logits).mean().item() == near(double(width), 2 * tolerance));  // the products' tails are heavier
-  CHECK(square(logits / std::sqrt(double(width))).mean().item() == near(1, 2 * tolerance));
+  CHECK(square(logits).mean().item() == near(double(width), tolerance));
+  CHECK(square(logits / std::sqrt(double(width))).mean().item() == near(1, tolerance));
 }
 
 TEST_CASE("27: Gaussian square layers") {
