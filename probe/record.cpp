@@ -48,14 +48,30 @@ std::string text(const json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+// log10 of what a row has under this name, as a logarithm or, as all had before schema 4, as a number.
+std::optional<double> log10_of(const json& row, const char* name) {
+  if (const auto logs = row.find("log10"); logs != row.end() && logs->is_object())
+    if (const auto log = number(*logs, name)) return log;
+  if (const auto value = number(row, name)) return std::log10(*value);
+  return {};
+}
+std::vector<double> log10_of_all(const json& row, const char* name) {
+  if (const auto logs = row.find("log10"); logs != row.end() && logs->is_object())
+    if (std::vector<double> list = numbers(*logs, name); !list.empty()) return list;
+  std::vector<double> list = numbers(row, name);
+  for (double& x : list) x = std::log10(x);
+  return list;
+}
+
 Values values(const json& row) {
   Values logs;
-  for (size_t q = 0; q < quantities; ++q) {
-    const auto value = number(row, quantity_names[q]);
-    logs[q] = value ? std::log10(*value) : missing;
+  for (size_t q = 0; q < quantities; ++q) logs[q] = log10_of(row, quantity_names[q]).value_or(missing);
+  if (const auto log = number(row, "log10_gain")) logs[gain] = *log;  // schemas 2 and 3: of what no double holds
+  if (const auto costs = row.find("seconds"); costs != row.end() && costs->is_object()) {
+    double sum = 0;
+    for (const json& each : *costs) sum += number(each).value_or(0);
+    logs[seconds] = std::log10(sum);
   }
-  // What a double cannot hold, its logarithm can.
-  if (const auto log = number(row, "log10_gain")) logs[gain] = *log;
   if (const auto heads = row.find("attention"); heads != row.end() && heads->is_array() && !heads->empty())
     for (const auto& [quantity, name] :
          {std::pair(attention_entropy, "entropy"), std::pair(logit_variance, "logit_variance")}) {
@@ -108,8 +124,8 @@ class Reader {
 
   void start(const json& object) {
     const auto schema = integer(object, "schema");
-    if (schema && (*schema < 1 || *schema > 3))
-      throw Error(where() + "schema " + std::to_string(*schema) + ", this program reads 1 to 3");
+    if (schema && (*schema < 1 || *schema > 4))
+      throw Error(where() + "schema " + std::to_string(*schema) + ", this program reads 1 to 4");
     const std::string name = text(object, "run");
     if (name.empty()) throw Error(where() + "a run without a name");
     Run run;
@@ -143,8 +159,10 @@ class Reader {
   }
 
   void step(const json& object) {
+    auto norm = number(object, "grad_norm");
+    if (const auto log = number(object, "log10_grad_norm")) norm = std::pow(10, *log);
     runs_[running(object)].points.push_back(
-        {step_of(object), number(object, "loss"), number(object, "grad_norm"), number(object, "clip").has_value()});
+        {step_of(object), number(object, "loss"), norm, number(object, "clip").has_value()});
   }
 
   // Of each row of the line's list: its values, under its name in the board.
@@ -178,8 +196,7 @@ class Reader {
     Frame& frame = run.layers.frames.back();
     Spectra spectra{frame.step, {}};
     for (size_t i = 0; i < frame.rows.size(); ++i) {
-      std::vector<double> logs;
-      for (const double value : numbers(object["sites"][i], "spectrum")) logs.push_back(std::log10(value));
+      std::vector<double> logs = log10_of_all(object["sites"][i], "spectrum");
       if (!logs.empty()) spectra.layers.emplace_back(frame.rows[i].first, std::move(logs));
     }
     if (!spectra.layers.empty()) run.spectra.push_back(std::move(spectra));
@@ -188,20 +205,20 @@ class Reader {
     const auto found = object.find("product");
     if (found == object.end() || !found->is_object()) return;
     if (const std::string why = text(*found, "why"); !why.empty()) run.no_chain = why;
-    for (const auto& [quantity, name] : {std::pair(product, "log10_norm"), std::pair(product_bound, "log10_bound")})
+    for (const auto& [quantity, name] : {std::pair(product, "log10_norm"), std::pair(product_upper, "log10_upper"),
+                                         std::pair(product_bound, "log10_bound")})
       if (const std::vector<double> list = numbers(*found, name); list.size() == frame.rows.size())
         for (size_t i = 0; i < list.size(); ++i) frame.rows[i].second[quantity] = list[i];
   }
 
   static void find_left(const json& sites, Frame& frame) {
-    const auto behind = [&](size_t i) { return number(sites[i], "grad_out"); };
+    const auto behind = [&](size_t i) { return log10_of(sites[i], "grad_out"); };
     const auto last = sites.empty() ? std::nullopt : behind(sites.size() - 1);
     for (size_t i = 0; i < frame.rows.size() && last; ++i) {
       Values& logs = frame.rows[i].second;
       double before = logs[grad_in];
-      if (before == missing && logs[gain] != missing && behind(i))
-        before = log10_before(logs[gain], std::log10(*behind(i)));
-      if (before != missing) logs[gradient_left] = log10_left(before, std::log10(*last));
+      if (before == missing && logs[gain] != missing && behind(i)) before = log10_before(logs[gain], *behind(i));
+      if (before != missing) logs[gradient_left] = log10_left(before, *last);
     }
   }
 

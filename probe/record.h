@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <iterator>  // size
 #include <limits>
 #include <map>
 #include <optional>
@@ -20,6 +21,8 @@ enum Quantity {
   residual,
   upper,
   frobenius,
+  frobenius_lower,  // where it was estimated
+  frobenius_upper,
   condition,
   sigma_min_active,
   effective_rank,
@@ -27,6 +30,7 @@ enum Quantity {
   gain,
   gradient_left,  // before the layer, of what there is behind the last one
   product,
+  product_upper,
   product_bound,
   grad_in,
   weight_norm,
@@ -35,18 +39,21 @@ enum Quantity {
   dead,
   saturated,
   attention_entropy,
-  logit_variance,  // of a layer; of attention the means over the heads
+  logit_variance,  // of attention the means over the heads
+  seconds,         // that it took to measure a layer
   grad_norm,
   update_norm,
   update_ratio,  // of a parameter, with its weight_norm
 };
-inline constexpr std::array quantity_names = {
-    "sigma_max",   "sigma_median",     "sigma_least",       "residual",       "upper",          "frobenius",
-    "condition",   "sigma_min_active", "effective_rank",    "stable_rank",    "gain",           "gradient_left",
-    "product",     "product_bound",    "grad_in",           "weight_norm",    "activation_rms", "kurtosis",
-    "dead",        "saturated",        "attention_entropy", "logit_variance", "grad_norm",      "update_norm",
-    "update_ratio"};
-inline constexpr size_t quantities = quantity_names.size();
+inline constexpr const char* quantity_names[] = {
+    // of layers
+    "sigma_max", "sigma_median", "sigma_least", "residual", "upper", "frobenius", "frobenius_lower", "frobenius_upper",
+    "condition", "sigma_min_active", "effective_rank", "stable_rank", "gain", "gradient_left", "product",
+    "product_upper", "product_bound", "grad_in", "weight_norm", "activation_rms", "kurtosis", "dead", "saturated",
+    "attention_entropy", "logit_variance", "seconds",
+    // of parameters
+    "grad_norm", "update_norm", "update_ratio"};
+inline constexpr size_t quantities = std::size(quantity_names);
 
 // log10 of each quantity: -infinity is an exact zero, NaN stays NaN.
 using Values = std::array<double, quantities>;

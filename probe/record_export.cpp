@@ -23,7 +23,7 @@ std::string cell(std::optional<double> value) { return value ? cell(*value) : ""
 
 // Of what goes over many layers a double may not hold the number: its logarithm is written.
 bool as_logarithm(size_t quantity) {
-  return quantity == gradient_left || quantity == product || quantity == product_bound;
+  return quantity == gradient_left || quantity == product || quantity == product_upper || quantity == product_bound;
 }
 std::string exported_name(size_t quantity) {
   return (as_logarithm(quantity) ? "log10_" : "") + std::string(quantity_names[quantity]);

@@ -67,14 +67,18 @@ struct RecorderOptions {
 struct SiteMeasure {
   std::string site;           // the module's path
   int64_t call = 0;           // of this module, in the step
-  bool has_jacobian = false;  // its input is floating and leads to its output; else the next six are not there
+  bool has_jacobian = false;  // its input is floating and leads to its output; else nothing is, up to grad_in
   bool coupled = false;       // samples reach each other: sigma and frobenius are the whole batch's
   double sigma_max = 0, sigma_median = 0, sigma_least = 0;  // of the samples' largest singular values: lower bounds
   double residual = 0;                                      // the largest of the samples' (see probe::Sigma)
-  double frobenius = not_known;                             // root mean square over the samples
-  bool frobenius_estimated = false;                         // from random directions, else exact
-  double grad_in = not_known;                               // |dloss / d input|; NaN: not known
-  double grad_out = 0;                                      // |dloss / d output|
+  double upper = not_known;      // of sigma_max: from the Frobenius norms or the details, where there are some
+  double confidence = 1;         // that it lies below; 1: rigorous, else 1 - 1e-6
+  double frobenius = not_known;  // root mean square over the samples
+  // It lies between them with probability 1 - 1e-6; both are it where it is exact.
+  double frobenius_lower = not_known, frobenius_upper = not_known;
+  double sigma_seconds = 0, frobenius_seconds = 0, details_seconds = 0;  // that these measurements took
+  double grad_in = not_known;                                            // |dloss / d input|; NaN: not known
+  double grad_out = 0;                                                   // |dloss / d output|
   // What the site made of the gradient, |J^T dloss / d output| / grad_out: grad_in / grad_out where grad_in comes of
   // this site alone, else by a product of its own, of `samples`, at the steps of `every`.
   double gain = not_known;
@@ -83,9 +87,9 @@ struct SiteMeasure {
 
   // Details, where they were due.
   bool has_details = false;
-  double upper = 0;              // sigma_max lies below it, with probability 1 - 1e-6
-  std::vector<double> spectrum;  // descending: the median over the samples of each
-  bool complete = false;         // it has all singular values; else the next three are not known
+  std::vector<double> spectrum, spectrum_upper;  // descending: the medians over the samples of each value, and of the
+                                                 // bound above it
+  bool complete = false;  // it has all singular values; else those are lower bounds, and the next three not known
   double condition = not_known, sigma_min_active = not_known, effective_rank = not_known;  // medians; see
   double stable_rank = 0;                                                                  // probe::Spectrum
   double kurtosis = 0;   // of the outputs: 3 for normal numbers

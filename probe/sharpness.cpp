@@ -92,6 +92,7 @@ Sharpness sharpness(const Tensor& loss, std::span<const Tensor> parameters, cons
   if (!options.start.empty() && options.start.size() != parameters.size())
     throw Error("sharpness: a start of " + std::to_string(options.start.size()) + " tensors for " +
                 std::to_string(parameters.size()) + " parameters");
+  const Timer timer;
   Vector v = start_of(parameters, options);
   const Hessian hessian(loss, parameters);
   const NoGrad off;
@@ -128,6 +129,7 @@ Sharpness sharpness(const Tensor& loss, std::span<const Tensor> parameters, cons
   result.direction = zeros(parameters);
   for (size_t k = 0; k < basis.size() && Eigen::Index(k) < weights.size(); ++k)
     add(result.direction, weights[Eigen::Index(k)], basis[k]);
+  result.seconds = timer.seconds();
   return result;
 }
 

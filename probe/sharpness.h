@@ -20,6 +20,7 @@ struct Sharpness {
   double residual = 0;            // an eigenvalue lies within it of the value
   std::vector<Tensor> direction;  // of norm 1, a tensor a parameter
   int64_t iterations = 0;
+  double seconds = 0;
 };
 
 // By Lanczos with full reorthogonalisation on Hessian-vector products over the recorded tape, which is kept. Throws

@@ -21,6 +21,15 @@ class JsonLine {
     if (size < 1e30 && (size > 1e-30 || size == 0)) key(name), digits(float(x));
     else add(name, x);
   }
+  // To 7 places, as exact as a float is: log10 of x, or of x / divisor.
+  void add_log10(std::string_view name, double x, double divisor = 1) {
+    key(name), logarithm(std::log10(x) - std::log10(divisor));
+  }
+  void add_log10(std::string_view name, const std::vector<double>& list) {
+    key(name), text_ += '[';
+    for (size_t i = 0; i < list.size(); ++i) text_ += i ? "," : "", logarithm(std::log10(list[i]));
+    text_ += ']';
+  }
   void add(std::string_view name, int64_t x) { key(name), digits(x); }
   void add(std::string_view name, bool x) { key(name), text_ += x ? "true" : "false"; }
   void add(std::string_view name, std::string_view x) { key(name), quoted(x); }
@@ -68,6 +77,7 @@ class JsonLine {
     if (std::isfinite(x)) digits(x);
     else text_ += std::isnan(x) ? "\"NaN\"" : x > 0 ? "\"Infinity\"" : "\"-Infinity\"";
   }
+  void logarithm(double x) { number(std::round(x * 1e7) / 1e7); }
   void quoted(std::string_view x);
   void value(double x) { number(x); }
   void value(const std::string& x) { quoted(x); }

@@ -1,18 +1,21 @@
 // The lines of a record, by their type:
 //   run: a run begins. schema, version, time (UTC), dtype, plan, sites, parameters, machine, the user's own facts.
-//   step: of each step. loss, grad_norm, and clip, the part of the gradients' norm that was left where the
+//   step: of each step. loss, log10_grad_norm, and clip, the part of the gradients' norm that was left where the
 //     optimiser or one of the functions clip_grad_... clipped them.
-//   layers: of a step that was due. "sites", from the input on, and "product" over them. A site with attention in it
-//     has a list "attention": of each head the numbers of AttentionStatistics.
-//   parameters: of a step. "rows", the norms of weight, gradient and update.
+//   layers: of a step that was due. "sites", from the input on, and "product" over them. Of a site, "log10" has its
+//     norms and singular values; sigma_max lies below `upper` with probability `confidence`; "seconds" is what each
+//     measurement took. A site with attention in it has a list "attention": of each head the numbers of
+//     AttentionStatistics.
+//   parameters: of a step. "rows", with the norms of weight, gradient and update in "log10".
 //   sharpness: the curvature of the loss beside `edge`, 2 / rate.
 //   lyapunov: of a site. exponents, their standard errors, sum, log_det and dimension; "convergence", the exponents up
 //   to
 //     each of these steps of the sequence.
 //   alarm: kind, site, message, action.
 //   end: steps, seconds, costs.
-// What is measured of layers and parameters has the digits of a float. Numbers that JSON has not are "NaN", "Infinity"
-// and "-Infinity". What was not measured is left out.
+// Norms are kept as log10, so that none leaves the number range. What is measured of layers and parameters has the
+// digits of a float. Numbers that JSON has not are "NaN", "Infinity" and "-Infinity". What was not measured is left
+// out.
 #include <cblas.h>
 
 #include <algorithm>
@@ -86,7 +89,7 @@ void Recorder::State::write() {
 void Recorder::State::write_run() {
   JsonLine line(lines, "run");
   line.add("run", options.name);
-  line.add("schema", int64_t{3});
+  line.add("schema", int64_t{4});
   line.add("fathom", FATHOM_VERSION);
   line.add("time", time_now());
   const auto has_place = [](const Fact& fact) {
@@ -123,7 +126,7 @@ void Recorder::State::write_step() {
   line.add("run", options.name);
   line.add("step", waiting->step);
   line.add("loss", waiting->loss);
-  if (waiting->grad_norm) line.add("grad_norm", *waiting->grad_norm);
+  if (waiting->grad_norm) line.add("log10_grad_norm", std::log10(*waiting->grad_norm));
   if (waiting->clip) line.measure("clip", *waiting->clip);
   waiting.reset();
 }
@@ -139,24 +142,46 @@ void Recorder::State::write_layers() {
     const bool has_gradient = (way != WayBack::none || !std::isfinite(m.grad_out)) && m.has_jacobian;
     line.add("site", m.site);
     line.add("call", m.call);
-    if (m.has_jacobian) {
-      line.measure("sigma_max", m.sigma_max);
-      line.measure("sigma_median", m.sigma_median);
-      line.measure("sigma_least", m.sigma_least);
-      line.measure("residual", m.residual);
-      if (options.frobenius) line.measure("frobenius", m.frobenius);
-      if (m.frobenius_estimated) line.add("frobenius_estimated", true);
-      if (m.coupled) line.add("coupled", true);
-    }
-    if (m.has_details) {
-      line.measure("upper", m.upper);
-      if (m.complete) {
-        line.measure("condition", m.condition);
-        line.measure("sigma_min_active", m.sigma_min_active);
-        line.measure("effective_rank", m.effective_rank);
+    if (m.coupled) line.add("coupled", true);
+    const bool bounded = m.has_jacobian && (options.frobenius || m.has_details);
+    line.object("log10", [&] {
+      if (m.has_jacobian) {
+        line.add_log10("sigma_max", m.sigma_max);
+        line.add_log10("sigma_median", m.sigma_median);
+        line.add_log10("sigma_least", m.sigma_least);
+        line.add_log10("residual", m.residual);
+        if (bounded) line.add_log10("upper", m.upper);
+        if (options.frobenius) line.add_log10("frobenius", m.frobenius);
+        if (m.frobenius_lower < m.frobenius_upper) {
+          line.add_log10("frobenius_lower", m.frobenius_lower);
+          line.add_log10("frobenius_upper", m.frobenius_upper);
+        }
       }
-      line.measure("stable_rank", m.stable_rank);
-      line.add("spectrum", m.spectrum);
+      if (m.has_details) {
+        if (m.complete) {
+          line.add_log10("condition", m.condition);
+          line.add_log10("sigma_min_active", m.sigma_min_active);
+          line.add_log10("effective_rank", m.effective_rank);
+        }
+        line.add_log10("stable_rank", m.stable_rank);
+        line.add_log10("spectrum", m.spectrum);
+        if (!m.complete) line.add_log10("spectrum_upper", m.spectrum_upper);
+      }
+      if (has_gradient || !std::isnan(m.grad_in)) line.add_log10("grad_in", m.grad_in);
+      if (has_gradient && way != WayBack::shared) line.add_log10("gain", m.grad_in, m.grad_out);
+      else if (!std::isnan(m.gain)) line.add_log10("gain", m.gain);
+      line.add_log10("grad_out", m.grad_out);
+      if (!std::isnan(m.weight_norm)) line.add_log10("weight_norm", m.weight_norm);
+      line.add_log10("activation_rms", m.activation_rms);
+    });
+    if (bounded) line.add("confidence", m.confidence);
+    if (m.has_jacobian)
+      line.object("seconds", [&] {
+        line.measure("sigma_max", m.sigma_seconds);
+        if (options.frobenius) line.measure("frobenius", m.frobenius_seconds);
+        if (m.has_details) line.measure("details", m.details_seconds);
+      });
+    if (m.has_details) {
       line.measure("kurtosis", m.kurtosis);
       line.measure("dead", m.dead);
       line.measure("saturated", m.saturated);
@@ -168,23 +193,17 @@ void Recorder::State::write_layers() {
           line.measure("largest_logit", head.largest_logit);
         });
     }
-    if (has_gradient || !std::isnan(m.grad_in)) line.measure("grad_in", m.grad_in);
-    if ((has_gradient && way != WayBack::shared) || !std::isnan(m.gain)) {
-      line.measure("gain", m.gain);
-      if (way != WayBack::shared && (m.gain == 0 || std::isinf(m.gain)))
-        line.add("log10_gain", std::log10(m.grad_in) - std::log10(m.grad_out));
-    }
-    line.measure("grad_out", m.grad_out);
-    if (!std::isnan(m.weight_norm)) line.measure("weight_norm", m.weight_norm);
-    line.measure("activation_rms", m.activation_rms);
   });
   if (product)
     line.object("product", [&] {
       line.add("chain", product->why_none.empty());
       if (!product->why_none.empty()) return line.add("why", product->why_none);
       line.add("log10_norm", product->norm);
+      line.add("log10_upper", product->upper);
+      line.add("confidence", product->confidence);
       line.add("log10_bound", product->bound);
       if (!product->gain.empty()) line.add("log10_gain", product->gain);
+      line.measure("seconds", product->seconds);
     });
 }
 
@@ -200,9 +219,11 @@ void Recorder::State::write_parameters(std::span<const optim::StepNorms> norms) 
   line.add("step", steps - 1);
   line.objects("rows", last_parameters, [&](const ParameterMeasure& m) {
     line.add("name", m.name);
-    line.measure("weight_norm", m.weight_norm);
-    line.measure("grad_norm", m.grad_norm);
-    line.measure("update_norm", m.update_norm);
+    line.object("log10", [&] {
+      line.add_log10("weight_norm", m.weight_norm);
+      line.add_log10("grad_norm", m.grad_norm);
+      line.add_log10("update_norm", m.update_norm);
+    });
   });
 }
 
@@ -212,6 +233,7 @@ void Recorder::State::write_sharpness(const Sharpness& curvature, double lr) {
   line.add("step", steps);
   line.add("sharpness", curvature.value);
   line.add("residual", curvature.residual);
+  line.measure("seconds", curvature.seconds);
   line.add("edge", 2 / lr);
 }
 

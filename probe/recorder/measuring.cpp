@@ -120,14 +120,23 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
                                      .start = warm ? std::move(direction) : Tensor(),
                                      .unit_start = warm,
                                      .method = warm ? SigmaMethod::power : SigmaMethod::chosen,
-                                     .upper = detailed});
+                                     .upper = false});
   direction = std::move(sigmas.direction);
   describe_sigmas(row, numbers(sigmas.sigma));
   row.residual = largest(numbers(sigmas.residual));
+  row.sigma_seconds = sigmas.seconds;
+  // That of one sample, the right one, is enough for the bound to hold: `confidence` is the largest one's, too.
+  const auto bound_sigma = [&](std::span<const double> uppers, double confidence) {
+    row.upper = std::max(row.sigma_max, largest(uppers));
+    row.confidence = confidence;
+  };
   if (options.frobenius) {
     const Estimate norms = jacobian.frobenius({.exact_below = options.probes, .probes = options.probes});
     row.frobenius = root_mean_square(norms.value);
-    row.frobenius_estimated = std::string_view(norms.method) == "hutchinson";
+    // The samples' norms together are one of a larger matrix, whose estimate has the same bounds.
+    row.frobenius_lower = root_mean_square(norms.lower), row.frobenius_upper = root_mean_square(norms.upper);
+    row.frobenius_seconds = norms.seconds;
+    bound_sigma(numbers(norms.upper), norms.confidence);
   }
   if (!detailed || jacobian.outputs() == 0 || jacobian.inputs() == 0) return;
 
@@ -136,24 +145,26 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   const Spectrum spectrum = jacobian.spectrum();
   const std::span<const double> values = numbers(spectrum.values);
   const size_t count = values.size() / size_t(std::max<int64_t>(jacobian.batch(), 1));
-  pool::vector<double> lowers, uppers;  // of what the power iteration and the spectrum say of a sample, the closer one
-  for (size_t i = 0; i < numbers(sigmas.sigma).size(); ++i) {
-    lowers.push_back(std::max(numbers(sigmas.sigma)[i], values[i * count]));
-    uppers.push_back(std::min(numbers(sigmas.upper)[i], numbers(spectrum.upper)[i * count]));
-  }
+  const auto of_samples = [count](std::span<const double> all, size_t k) {  // the k-th value of each
+    pool::vector<double> list;
+    for (size_t i = k; i < all.size(); i += count) list.push_back(all[i]);
+    return list;
+  };
+  pool::vector<double> lowers = of_samples(values, 0);  // or what the power iteration found, where it is more
+  for (size_t i = 0; i < lowers.size(); ++i) lowers[i] = std::max(numbers(sigmas.sigma)[i], lowers[i]);
   describe_sigmas(row, lowers);
-  row.upper = std::max(row.sigma_max, largest(uppers));
+  bound_sigma(of_samples(numbers(spectrum.upper), 0), spectrum.confidence);
+  row.details_seconds = spectrum.seconds;
   row.complete = spectrum.complete;
-  if (row.complete) row.residual = 0;
-  if (row.complete && row.frobenius_estimated) {
-    row.frobenius = root_mean_square(spectrum.frobenius);
-    row.frobenius_estimated = false;
+  if (row.complete) {
+    row.residual = 0;
+    if (options.frobenius)
+      row.frobenius_lower = row.frobenius_upper = row.frobenius = root_mean_square(spectrum.frobenius);
   }
-  row.spectrum.clear();
+  row.spectrum.clear(), row.spectrum_upper.clear();
   for (size_t k = 0; k < count; ++k) {
-    pool::vector<double> of_all;
-    for (size_t i = k; i < values.size(); i += count) of_all.push_back(values[i]);
-    row.spectrum.push_back(median(of_all));
+    row.spectrum.push_back(median(of_samples(values, k)));
+    row.spectrum_upper.push_back(median(of_samples(numbers(spectrum.upper), k)));
   }
   if (row.complete) {
     row.condition = median(numbers(spectrum.condition));
@@ -195,8 +206,10 @@ void Recorder::State::measure_product(const Tensor& g) {
     return out;
   };
   product->norm = most(found_products.log10_norm);
+  product->upper = most(found_products.log10_upper);
   product->bound = most(found_products.log10_bound);
   product->gain = most(found_products.log10_gain);
+  product->confidence = found_products.confidence, product->seconds = found_products.seconds;
 }
 
 // The probe goes through the network; its tape is measured and dropped.

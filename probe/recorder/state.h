@@ -85,7 +85,8 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   // Over the sites, from each one's input to the last one's output; see probe::Products.
   struct Product {
     std::string why_none;
-    std::vector<double> norm, bound, gain;
+    std::vector<double> norm, upper, bound, gain;
+    double confidence = 1, seconds = 0;
   };
 
   uint32_t refs = 0;

@@ -71,7 +71,7 @@ function drawInspector() {
     const residual = of("residual"), upper = of("upper");
     const value = el("dd", {className: kindOf(log) === "nan" || kindOf(log) === "infinite" ? "bad" : ""}, power(log));
     if (upper !== MISSING) value.append(` to ${power(upper)}`);
-    else if (residual !== MISSING) value.append(` (residual ${power(residual)})`);
+    if (residual !== MISSING) value.append(` (residual ${power(residual)})`);
     if (log !== MISSING && at !== frame) value.append(el("span", {className: "note"}, ` at step ${board.frames[at]}`));
     rows.push(el("dt", {}, text), value);
   }

@@ -1,12 +1,9 @@
 #include "fathom/probe/recorder.h"
-#include "fathom/autograd/slice.h"
-
-#include <memory>
 
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <memory>
 #include <optional>
 
 #include "fathom/autograd/create.h"
@@ -14,30 +11,21 @@
 #include "fathom/autograd/ops/arithmetic.h"
 #include "fathom/autograd/ops/fused.h"
 #include "fathom/autograd/ops/reduce.h"
+#include "fathom/autograd/slice.h"
 #include "fathom/nn/activations.h"
 #include "fathom/nn/containers.h"
 #include "fathom/nn/linear.h"
 #include "fathom/probe/jacobian.h"
 #include "fathom/probe/record.h"
-#include "tests/folder.h"
 #include "tests/probe/recorded_net.h"
+#include "tests/probe/recorder_support.h"
 #include "tests/support.h"
 
 using namespace fathom;
 using namespace recorded_net;
-using nlohmann::json;
 using probe::Recorder;
 
 namespace {
-
-struct Folder : TemporaryFolder {
-  std::vector<json> lines() const {
-    std::vector<json> all;
-    std::ifstream file(path / "record.jsonl");
-    for (std::string line; std::getline(file, line);) all.push_back(json::parse(line));
-    return all;
-  }
-};
 
 // The losses and the weights after a few steps of gradient descent, and the random numbers used.
 std::vector<double> trained(const Folder* folder) {
@@ -184,12 +172,13 @@ TEST_CASE("Recorder: the norm may be told; numbers that are none are recorded as
   CHECK(folder.lines().size() == 1);
   recorder.step(4.5);
   recorder.flush();
-  CHECK(folder.lines().back()["grad_norm"] == 4.5);
+  CHECK(folder.lines().back()["log10_grad_norm"] == std::log10(4.5));
+  CHECK(folder.run().points.back().grad_norm.value() == doctest::Approx(4.5).epsilon(1e-15));
   recorder.backward(mean(square(net(batch(4)))) * INFINITY);
   recorder.step(NAN);
   recorder.flush();
   CHECK(folder.lines().back()["loss"] == "Infinity");
-  CHECK(folder.lines().back()["grad_norm"] == "NaN");
+  CHECK(folder.lines().back()["log10_grad_norm"] == "NaN");
 }
 
 TEST_CASE("Recorder: of two at once in one record each has a name of its own") {

@@ -52,7 +52,7 @@ TEST_CASE("Recorder: of singular values that are not all known, no condition; an
     Recorder recorder(net, {.every = 1, .details_every = 2, .out = folder, .probes = 1});
     for (int t = 0; t < 2; ++t) {
       recorder.backward(mean(square(net(inputs(2)))));
-      CHECK(recorder.last()[3].frobenius_estimated == (t == 1));
+      CHECK((recorder.last()[3].frobenius_lower < recorder.last()[3].frobenius_upper) == (t == 1));
     }
   }
   const auto rows = folder.run().layers.frames.at(0).rows;
@@ -63,6 +63,59 @@ TEST_CASE("Recorder: of singular values that are not all known, no condition; an
   CHECK(rows[3].second[record::condition] != record::missing);
   CHECK(rows[3].second[record::sigma_min_active] != record::missing);
   CHECK(rows[3].second[record::frobenius] >= rows[3].second[record::sigma_max]);
+}
+
+TEST_CASE("Recorder: each estimate has an interval, its confidence and its cost, at steps without details too") {
+  const Folder folder;
+  manual_seed(4);
+  nn::Sequential net(nn::Sequential(nn::Linear(5, 7, {.dtype = f64}), nn::Tanh()), nn::LayerNorm(7, {.dtype = f64}),
+                     nn::Linear(7, 3, {.dtype = f64}));
+  Recorder recorder(net, {.every = 1, .details_every = 3, .out = folder, .sites = "*", .probes = 2});
+  Tensor x = inputs(4);
+  for (int step = 0; step < 3; ++step) {
+    recorder.backward(mean(square(net(x))));
+    Tensor from = x;
+    for (size_t l = 0; l < 3; ++l) {
+      const auto& m = recorder.last()[l];
+      from = from.detach().requires_grad_();
+      const Tensor to = net[l](from), values = probe::Jacobian(to, from).singular_values();
+      const double sigma = values.amax().item(), frobenius = std::sqrt(square(values).sum(-1).mean().item());
+      CHECK(m.sigma_max <= sigma * (1 + 1e-12));
+      CHECK(m.upper >= sigma * (1 - 1e-12));
+      const bool estimated = l == 1 && step > 0;
+      CHECK(m.confidence == (estimated ? 1 - 1e-6 : 1));
+      CHECK(m.frobenius_lower <= frobenius * (1 + 1e-12));
+      CHECK(m.frobenius_upper >= frobenius * (1 - 1e-12));
+      CHECK((m.frobenius_lower < m.frobenius_upper) == estimated);
+      CHECK((m.sigma_seconds > 0 && m.frobenius_seconds > 0));
+      CHECK((m.details_seconds > 0) == (step == 0));
+      from = to;
+    }
+  }
+  recorder.finish();
+
+  for (const auto& line : folder.lines()) {
+    if (line["type"] != "layers") continue;
+    for (const auto& site : line["sites"]) {
+      const bool estimated = site["site"] == "1" && line["step"] > 0;
+      CHECK(site["log10"]["sigma_max"] <= site["log10"]["upper"]);
+      CHECK(site["confidence"] == (estimated ? 1 - 1e-6 : 1));
+      CHECK(site["log10"].contains("frobenius_lower") == estimated);
+      CHECK(site["seconds"]["sigma_max"] > 0);
+      CHECK(site["seconds"]["frobenius"] > 0);
+      CHECK(site["seconds"].contains("details") == (line["step"] == 0));
+    }
+  }
+  namespace record = probe::record;
+  const auto run = folder.run();
+  for (size_t step = 0; step < 3; ++step)
+    for (const auto& [row, values] : run.layers.frames.at(step).rows) {
+      CHECK(values[record::upper] >= values[record::sigma_max]);
+      CHECK(values[record::seconds] > -9);
+      CHECK((values[record::frobenius_upper] != record::missing) == (row == 1 && step > 0));
+      CHECK((values[record::product_upper] != record::missing) == (step == 0));
+      if (step == 0) CHECK(values[record::product_upper] >= values[record::product]);
+    }
 }
 
 TEST_CASE("Recorder: with details sigma_max and its bound are the spectrum's, where they are closer") {

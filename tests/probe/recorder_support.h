@@ -1,7 +1,10 @@
 // Folders for records, and small nets that are recorded.
 #pragma once
 
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "fathom/autograd/create.h"
 #include "fathom/nn/nn.h"
@@ -9,8 +12,15 @@
 #include "tests/folder.h"
 
 using namespace fathom;
+using nlohmann::json;
 
 struct Folder : TemporaryFolder {
+  std::vector<json> lines() const {
+    std::vector<json> all;
+    std::ifstream file(path / "record.jsonl");
+    for (std::string line; std::getline(file, line);) all.push_back(json::parse(line));
+    return all;
+  }
   probe::record::Run run() const { return probe::record::read(*this / "record.jsonl").runs.at(0); }
 };
 

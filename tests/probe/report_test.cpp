@@ -149,8 +149,8 @@ TEST_CASE("report: what is no record says where") {
   CHECK(message_of(folder, run + R"({"type":"step","run":"b","step":0})")
             .ends_with(":2: run \"b\" was not started by a line above"));
   CHECK(message_of(folder, run + R"({"type":"step","run":"a"})").ends_with(":2: no \"step\""));
-  CHECK(message_of(folder, R"({"type":"run","run":"a","schema":4})")
-            .ends_with(":1: schema 4, this program reads 1 to 3"));
+  CHECK(message_of(folder, R"({"type":"run","run":"a","schema":5})")
+            .ends_with(":1: schema 5, this program reads 1 to 4"));
   CHECK_FALSE(std::filesystem::exists(folder / "report.html"));
 }
 
