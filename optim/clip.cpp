@@ -9,6 +9,7 @@
 #include "fathom/autograd/recording.h"
 #include "fathom/optim/observer.h"
 #include "fathom/tensor/kernels/map.h"
+#include "fathom/tensor/kernels/norm.h"
 
 namespace fathom::optim {
 namespace {
@@ -51,7 +52,7 @@ double squared_grad_norm(const Tensor& w) {
   return g.defined() ? kernel::sum_of_squares(g) : 0;
 }
 
-constexpr bool may_be_rooted(double squares) { return squares > 1e-200 && squares < 1e200; }
+using kernel::may_be_rooted;
 
 double grad_norm_of(const Tensor& w, double squares) {
   if (may_be_rooted(squares) || std::isnan(squares)) return std::sqrt(squares);

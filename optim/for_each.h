@@ -3,13 +3,13 @@
 #include <algorithm>  // min
 
 #include "fathom/tensor/kernels/map.h"
-#include "fathom/tensor/kernels/reduce.h"
+#include "fathom/tensor/kernels/norm.h"
 
 namespace fathom::optim {
 
-// Sums of squares over a parameter, where an observer asks for them: of the weight before the step and of the change.
+// Norms of a parameter, where an observer asks for them: of the weight before the step and of the change.
 struct StepSums {
-  double weight = 0, update = 0;
+  kernel::NormSum weight, update;
 };
 inline constinit thread_local StepSums* step_sums = nullptr;
 
@@ -48,11 +48,14 @@ void for_each(F f, const Tensor& w, const Tensor& g, const Ts&... rest) {
       std::apply([&](auto*... p) { run(keep, n, before, p + at...); }, from);
       const T *old = before, *now = std::get<0>(from) + at;
       StepSums& part = parts[size_t(at / grain)];
-      part.weight += kernel::sum_of_squares(old, n);
-      part.update += kernel::sum_of(now, old, n, [](auto a, auto b) { return (a - b) * (a - b); });
+      part.weight.add(kernel::sum_of_squares(old, n), [&] { return kernel::norm(old, n); });
+      part.update.add(kernel::sum_of(now, old, n, [](auto a, auto b) { return (a - b) * (a - b); }), [&] {
+        for (int64_t k = 0; k < n; ++k) before[k] = now[k] - before[k];
+        return kernel::norm(before, n);
+      });
     }
   });
-  for (const StepSums& part : parts) sums->weight += part.weight, sums->update += part.update;
+  for (const StepSums& part : parts) sums->weight.add(part.weight), sums->update.add(part.update);
 }
 
 }  // namespace fathom::optim

@@ -6,6 +6,7 @@
 
 #include "fathom/optim/observer.h"
 #include "fathom/tensor/kernels/map.h"
+#include "fathom/tensor/kernels/norm.h"
 
 namespace fathom::optim {
 
@@ -154,15 +155,13 @@ void LBFGS::tell_observer(const Vector& before, const Vector& gradient) const {
   if (!norms_are_wanted()) return;
   const Vector after = numbers(false);
   std::vector<StepNorms> norms;
-  size_t i = 0;
+  Vector change = after;
+  add_scaled(-1, before, change);
+  int64_t at = 0;
   for (const Parameter& p : parameters_) {
-    StepNorms of{p.w};  // their squares, at first
-    for (const size_t end = i + size_t(p.w.numel()); i < end; ++i) {
-      const double change = after[i] - before[i];
-      of.weight += before[i] * before[i], of.gradient += gradient[i] * gradient[i], of.update += change * change;
-    }
-    for (double* each : {&of.weight, &of.gradient, &of.update}) *each = std::sqrt(*each);
-    if (p.w.grad().defined()) norms.push_back(std::move(of));
+    const auto norm = [&](const Vector& x) { return kernel::norm(x.data() + at, p.w.numel()); };
+    if (p.w.grad().defined()) norms.push_back({p.w, norm(before), norm(gradient), norm(change)});
+    at += p.w.numel();
   }
   tell_norms(norms);
 }

@@ -99,7 +99,7 @@ double Optimizer::step(StepOptions options) {
       update(p, g.is_contiguous() ? g : kernel::clone(g), scale);
     }
     p.w.storage().changed("step");
-    if (observed) norms.push_back({p.w, std::sqrt(sums.weight), grad_norm_of(p.w, squares[i]), std::sqrt(sums.update)});
+    if (observed) norms.push_back({p.w, sums.weight.norm(), grad_norm_of(p.w, squares[i]), sums.update.norm()});
   }
   if (observed) tell_norms(norms);
   tell_ended();

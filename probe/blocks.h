@@ -4,7 +4,7 @@
 #include <limits>
 #include <vector>
 
-#include "fathom/tensor/kernels/reduce.h"
+#include "fathom/tensor/kernels/norm.h"
 #include "fathom/tensor/random.h"
 
 namespace fathom::probe {
@@ -26,7 +26,7 @@ struct Block {
     std::fill_n(r, columns * columns, 0.0);
     for (int64_t c = 0; c < columns; ++c) {
       double* w = of(c, sample);
-      double before = length(w);
+      double before = kernel::norm(w, size);
       const double whole = before;
       if (!(whole > 0) || !std::isfinite(whole)) {
         r[c * columns + c] = whole;
@@ -45,28 +45,13 @@ struct Block {
           for (int64_t k = 0; k < size; ++k) w[k] -= part * q[k];
           r[j * columns + c] += part * whole;
         }
-        left = length(w);
+        left = kernel::norm(w, size);
         if (!(left < 0.5 * before)) break;
       }
       const bool none = left < 8 * std::numeric_limits<double>::epsilon();
       for (int64_t k = 0; k < size; ++k) w[k] = none ? 0 : w[k] / left;
       r[c * columns + c] = none ? 0 : left * whole;
     }
-  }
-
- private:
-  double length(const double* x) const {  // without overflow or underflow on the way
-    const double sum = kernel::dot(x, x, size);
-    if (sum > 1e-200 && sum < 1e200) return std::sqrt(sum);
-    double largest = 0;
-    for (int64_t k = 0; k < size; ++k) {
-      if (std::isnan(x[k])) return NAN;
-      largest = std::max(largest, std::abs(x[k]));
-    }
-    if (largest == 0 || std::isinf(largest)) return largest;
-    double scaled = 0;
-    for (int64_t k = 0; k < size; ++k) scaled += (x[k] / largest) * (x[k] / largest);
-    return std::sqrt(scaled) * largest;
   }
 };
 

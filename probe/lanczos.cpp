@@ -5,14 +5,13 @@
 
 #include "fathom/probe/samples.h"
 #include "fathom/tensor/kernels/lapack.h"
-#include "fathom/tensor/kernels/reduce.h"
+#include "fathom/tensor/kernels/norm.h"
 
 namespace fathom::probe {
 namespace {
 
-double norm(const double* x, int64_t n) {
-  return scaled_norm(x, [&](auto f) { f(int64_t{0}, n); });
-}
+using kernel::norm;
+
 void subtract(double c, const double* x, double* from, int64_t n) {
 #pragma GCC ivdep
   for (int64_t k = 0; k < n; ++k) from[k] -= c * x[k];

@@ -119,7 +119,7 @@ template <class F>
 void normalise(Block& vectors, F f) {
   for (int64_t i = 0; i < vectors.batch; ++i) {
     double* x = vectors.of(0, i);
-    const double norm = scaled_norm(x, [&](auto piece) { piece(int64_t{0}, vectors.size); });
+    const double norm = kernel::norm(x, vectors.size);
     f(i, std::log10(norm));
     if (norm > 0 && std::isfinite(norm))
       for (int64_t k = 0; k < vectors.size; ++k) x[k] /= norm;

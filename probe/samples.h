@@ -7,7 +7,7 @@
 #include <string>
 
 #include "fathom/tensor/kernels/map.h"
-#include "fathom/tensor/kernels/reduce.h"
+#include "fathom/tensor/kernels/norm.h"
 #include "fathom/tensor/pool.h"
 #include "fathom/tensor/random.h"
 
@@ -73,35 +73,6 @@ inline Tensor tensor_of(const pool::vector<double>& numbers, const Shape& shape)
 
 inline Tensor contiguous_of(Tensor x) { return x.is_contiguous() ? x : kernel::clone(x); }
 
-// The root of the sum of squares of what `pieces` shows, without overflow or underflow on the way. NaN stays NaN.
-template <class T, class Pieces>
-double scaled_norm(const T* x, Pieces pieces) {
-  double sum = 0;
-  pieces([&](int64_t first, int64_t n) { sum += kernel::sum_of_squares(x + first, n); });
-  if (sum > 1e-200 && sum < 1e200) return std::sqrt(sum);
-  double largest = 0;
-  bool nan = false;
-  pieces([&](int64_t first, int64_t n) {
-    for (int64_t k = first; k < first + n; ++k) {
-      const double size = std::abs(double(x[k]));
-      nan |= std::isnan(size);
-      if (size > largest) largest = size;
-    }
-  });
-  if (nan) return NAN;
-  if (largest == 0 || std::isinf(largest)) return largest;
-  // Powers of two: exact. Two of them, as 1 / largest may itself overflow.
-  const int exponent = std::ilogb(largest);
-  sum = 0;
-  pieces([&](int64_t first, int64_t n) {
-    for (int64_t k = first; k < first + n; ++k) {
-      const double part = std::ldexp(double(x[k]), -exponent);
-      sum += part * part;
-    }
-  });
-  return std::ldexp(std::sqrt(sum), exponent);
-}
-
 // Whether all of them do; the compiler makes vectors of it.
 inline bool all_between(double low, const pool::vector<double>& numbers, double high) {
   int64_t others = 0;
@@ -129,7 +100,7 @@ inline pool::vector<double> norms_of(const Tensor& tensor, int axis) {
     return norms_from(std::move(squares), [&] {
       pool::vector<double> norms(size_t(layout.batch));
       for (int64_t i = 0; i < layout.batch; ++i)
-        norms[size_t(i)] = scaled_norm(numbers, [&](auto f) { layout.pieces(i, f); });
+        norms[size_t(i)] = kernel::norm_of_pieces(numbers, [&](auto f) { layout.pieces(i, f); });
       return norms;
     });
   });

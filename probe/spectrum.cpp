@@ -124,7 +124,7 @@ void Jacobian::spectrum_by_svd(Spectrum& result) const {
       put(result.sigma_min_active, smallest);
       put(result.condition_active, ratio(values[0], smallest));
     }
-    put(result.frobenius, scaled_norm(values, [&](auto f) { f(int64_t{0}, count); }));
+    put(result.frobenius, kernel::norm(values, count));
     put(result.effective_rank, effective_rank_of(std::span(values, size_t(count))));
   }
 }

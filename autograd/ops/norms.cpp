@@ -2,7 +2,7 @@
 #include "fathom/autograd/families.h"
 #include "fathom/autograd/ops/axes.h"
 #include "fathom/autograd/ops/reduce.h"
-#include "fathom/tensor/kernels/reduce.h"
+#include "fathom/tensor/kernels/norm.h"
 
 namespace fathom {
 namespace {
@@ -25,8 +25,7 @@ double scaled_norm(const T* x, int64_t n, double p) {
 template <class T>
 double row_norm(const T* x, int64_t n, double p) {
   if (p == 1) return kernel::sum_of(x, x, n, [](auto a, auto) { return a < 0 ? -a : a; });
-  const double squares = p == 2 ? kernel::sum_of_squares(x, n) : 0;
-  return squares > 1e-280 && squares < infinity ? std::sqrt(squares) : scaled_norm(x, n, p);
+  return p == 2 ? kernel::norm(x, n) : scaled_norm(x, n, p);
 }
 
 Tensor norm_value(const Tensor& x, double p, unsigned bits, bool keepdim) {

@@ -234,6 +234,37 @@ TEST_CASE("an observed step that throws leaves no sums behind") {
   CHECK(optim::step_sums == nullptr);
 }
 
+TEST_CASE("an observer is told finite norms of finite numbers, and NaN of NaN") {
+  struct Observer final : optim::StepObserver {
+    optim::StepNorms seen;
+    bool wants_norms() override { return true; }
+    void stepped(std::span<const optim::StepNorms> parameters) override { seen = parameters[0]; }
+  } watching;
+  const auto norms_of = [&](double size, double of_last) {
+    // More than one block: the first within the range of squares, the second beyond it.
+    std::vector<double> numbers(1000, 1);
+    std::fill(numbers.begin() + 512, numbers.end(), size);
+    Tensor w = from_data(numbers, {1000}, {.dtype = f64, .requires_grad = true});
+    w.set_grad(full({1000}, size / 2, {.dtype = f64}));
+    w.set_grad(concat({w.grad().slice(0, 0, 999), full({1}, of_last, {.dtype = f64})}, 0));
+    optim::SGD opt({w}, {.lr = 0.5});
+    optim::observer = &watching;
+    opt.step();
+    optim::observer = nullptr;
+    return watching.seen;
+  };
+  for (const double size : {1e200, 1e250, 1e300, 1e-200, 1e-300}) {
+    const optim::StepNorms of = norms_of(size, size / 2);
+    CHECK(of.weight == doctest::Approx(size > 1 ? size * std::sqrt(488.0) : std::sqrt(512.0)).epsilon(1e-12));
+    CHECK(of.gradient == doctest::Approx(size / 2 * std::sqrt(1000.0)).epsilon(1e-12));
+    const double moved = size > 1 ? 1000 : 488;  // where the weight is 1 a small step is none
+    CHECK(of.update / size == doctest::Approx(std::sqrt(moved) / 4).epsilon(1e-12));
+  }
+  const optim::StepNorms of = norms_of(1e250, NAN);
+  CHECK(std::isnan(of.update));
+  CHECK(std::isnan(of.gradient));
+}
+
 TEST_CASE("LBFGS tells an observer of each whole step, of parameters with a gradient") {
   struct Observer final : optim::StepObserver {
     std::vector<optim::StepNorms> seen;
