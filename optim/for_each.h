@@ -7,9 +7,9 @@
 
 namespace fathom::optim {
 
-// Norms of a parameter, where an observer asks for them: of the weight before the step and of the change.
+// Norms of a parameter, where an observer asks for them: of the weight before the step, the gradient and the change.
 struct StepSums {
-  kernel::NormSum weight, update;
+  kernel::NormSum weight, gradient, update;
 };
 inline constinit thread_local StepSums* step_sums = nullptr;
 
@@ -36,26 +36,34 @@ void for_each(F f, const Tensor& w, const Tensor& g, const Ts&... rest) {
     return parallel(w.numel(), grain, [&](int64_t begin, int64_t end) {
       std::apply([&](auto*... p) { run(f, end - begin, p + begin...); }, from);
     });
+  // The same with the sums of a block, from the registers; its numbers before are kept for sums that leave T's range.
+  const auto run_summing = [](auto each, T* kept, int64_t n, StepSums& to, T* __restrict now, T* __restrict gradient,
+                              auto* __restrict... others) {
+    T of_weight = 0, of_gradient = 0, of_update = 0;
+#pragma omp simd reduction(+ : of_weight, of_gradient, of_update)
+    for (int64_t i = 0; i < n; ++i) {
+      const T before = kept[i] = now[i];
+      each(now[i], gradient[i], others[i]...);
+      const T change = now[i] - before;
+      of_weight += before * before, of_gradient += gradient[i] * gradient[i], of_update += change * change;
+    }
+    to.weight.add(of_weight, [&] { return kernel::norm(kept, n); });
+    to.gradient.add(of_gradient, [&] { return kernel::norm(gradient, n); });
+    to.update.add(of_update, [&] {
+      for (int64_t i = 0; i < n; ++i) kept[i] = now[i] - kept[i];
+      return kernel::norm(kept, n);
+    });
+  };
   pool::vector<StepSums> parts(size_t(w.numel() / grain + 1));
   parallel(w.numel(), grain, [&](int64_t begin, int64_t end) {  // block by block, while it is in the first cache
-    T before[block];
-    const auto keep = [f](T& kept, T& now, auto&... others) {
-      kept = now;
-      f(now, others...);
-    };
-    for (int64_t at = begin; at < end; at += block) {
-      const int64_t n = std::min(block, end - at);
-      std::apply([&](auto*... p) { run(keep, n, before, p + at...); }, from);
-      const T *old = before, *now = std::get<0>(from) + at;
-      StepSums& part = parts[size_t(at / grain)];
-      part.weight.add(kernel::sum_of_squares(old, n), [&] { return kernel::norm(old, n); });
-      part.update.add(kernel::sum_of(now, old, n, [](auto a, auto b) { return (a - b) * (a - b); }), [&] {
-        for (int64_t k = 0; k < n; ++k) before[k] = now[k] - before[k];
-        return kernel::norm(before, n);
-      });
-    }
+    T kept[block];
+    for (int64_t at = begin; at < end; at += block)
+      std::apply(
+          [&](auto*... p) { run_summing(f, kept, std::min(block, end - at), parts[size_t(at / grain)], p + at...); },
+          from);
   });
-  for (const StepSums& part : parts) sums->weight.add(part.weight), sums->update.add(part.update);
+  for (const StepSums& part : parts)
+    sums->weight.add(part.weight), sums->gradient.add(part.gradient), sums->update.add(part.update);
 }
 
 }  // namespace fathom::optim

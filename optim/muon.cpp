@@ -47,12 +47,15 @@ void Muon::update(Parameter& p, const Tensor& g, double clip_scale) {
           u = nesterov ? momentum * m + rest * d : m;
         },
         direction, g, p.first);
-    step_sums = sums;
+    step_sums = sums;  // but for the gradient's
     const int64_t out = p.w.size(0), in = p.w.numel() / out;
     const T keep = T(1 - o.lr * o.weight_decay);
     const T rate = T(o.lr * std::sqrt(std::max(1.0, double(out) / double(in))));
     for_each<T>([=](T& w, T u) { w = keep * w - rate * u; }, p.w,
                 orthogonalized(direction.reshape({out, in}), o.steps));
+    if (!sums) return;
+    sums->gradient = {};
+    sums->gradient.add(kernel::sum_of_squares(g), [&] { return kernel::norm(g.data<T>(), g.numel()); });
   });
 }
 

@@ -72,8 +72,7 @@ double Optimizer::step(StepOptions options) {
   const bool observed = norms_are_wanted();
   const bool measured = options.clip_norm > 0 || options.measure_norm || options.on_nonfinite == OnNonfinite::skip;
   pool::vector<double> squares;
-  for (size_t i = 0; (measured || observed) && i < parameters_.size(); ++i)
-    squares.push_back(squared_grad_norm(parameters_[i].w));
+  for (size_t i = 0; measured && i < parameters_.size(); ++i) squares.push_back(squared_grad_norm(parameters_[i].w));
   double norm = 0, scale = 1;
   if (measured) {
     norm = grad_norm_of(squares, [&](size_t i) -> const Tensor& { return parameters_[i].w; });
@@ -99,7 +98,7 @@ double Optimizer::step(StepOptions options) {
       update(p, g.is_contiguous() ? g : kernel::clone(g), scale);
     }
     p.w.storage().changed("step");
-    if (observed) norms.push_back({p.w, sums.weight.norm(), grad_norm_of(p.w, squares[i]), sums.update.norm()});
+    if (observed) norms.push_back({p.w, sums.weight.norm(), sums.gradient.norm(), sums.update.norm()});
   }
   if (observed) tell_norms(norms);
   tell_ended();

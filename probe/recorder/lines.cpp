@@ -168,7 +168,7 @@ void Recorder::State::write_layers() {
         if (!m.complete) line.add_log10("spectrum_upper", m.spectrum_upper);
       }
       if (has_gradient || !std::isnan(m.grad_in)) line.add_log10("grad_in", m.grad_in);
-      if (has_gradient && way != WayBack::shared) line.add_log10("gain", m.grad_in, m.grad_out);
+      if (has_gradient && way != WayBack::shared) line.add_log10_ratio("gain", m.grad_in, m.grad_out);
       else if (!std::isnan(m.gain)) line.add_log10("gain", m.gain);
       line.add_log10("grad_out", m.grad_out);
       if (!std::isnan(m.weight_norm)) line.add_log10("weight_norm", m.weight_norm);

@@ -46,10 +46,10 @@ double norm(const T* x, int64_t n) {
 // The norm of numbers that come in parts.
 class NormSum {
  public:
-  // A part: the sum of its squares, and its norm() where that has left the range.
-  template <class F>
-  void add(double squares, F norm) {
-    if (may_be_rooted(squares) || std::isnan(squares)) squares_ += squares;
+  // A part: the sum of its squares, and its norm() where that sum has left T's range.
+  template <class T, class F>
+  void add(T squares, F norm) {
+    if ((is_usual(squares) && may_be_rooted(squares)) || std::isnan(squares)) squares_ += squares;
     else rest_ = std::hypot(rest_, norm());
   }
   void add(const NormSum& more) { squares_ += more.squares_, rest_ = std::hypot(rest_, more.rest_); }
