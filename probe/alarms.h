@@ -46,7 +46,7 @@ struct Alarms {
                             // is NaN or infinite
   bool trace = false;       // a probe::Trace finds the first such values, wherever they are, and says where they come
                             // from: slow, and not counted as measuring
-  bool no_gradient = true;  // a parameter has none after the first backward()
+  bool no_gradient = true;  // a parameter has none after the first backward(), or at a step that is due; told once
   double loss_spike = 0;    // the loss is so many times its median over the last `window` steps, where that is
                             // positive; 0: not watched
   double exploding = 0;     // from the last site's output to the first one's input the gradient grows so many times

@@ -116,9 +116,9 @@ void Recorder::State::check_grad_norm() {
 }
 
 void Recorder::State::check_gradients() {
-  if (!options.alarms.no_gradient || steps > 0) return;
+  if (!options.alarms.no_gradient || (steps > 0 && !due())) return;
   for (const nn::NamedTensor& each : parameters)
-    if (each.tensor.requires_grad() && !each.tensor.grad().defined())
+    if (each.tensor.requires_grad() && !each.tensor.grad().defined() && without_gradient.insert(each.name).second)
       raise("no_gradient", each.name,
             "the parameter of shape " + to_string(each.tensor.shape()) + " received no gradient");
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>  // shared_ptr
 #include <optional>
+#include <set>
 #include <span>
 #include <string_view>
 #include <unordered_map>
@@ -113,6 +114,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   std::vector<SiteMeasure> last_jacobians;  // of the last step that was due for them, where `last` was not
   std::vector<ParameterMeasure> last_parameters;
   std::vector<Alarm> alarms;
+  std::set<std::string> without_gradient;  // parameters that were told of
   std::string stop;            // what the Error will say; empty: there is none to throw
   std::optional<Trace> trace;  // until it has found something
   std::deque<double> losses;   // the last ones

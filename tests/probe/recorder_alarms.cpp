@@ -175,6 +175,22 @@ TEST_CASE("Recorder: where a value is not finite first, and a parameter without 
   CHECK(recorder.alarms()[2].message == "the loss is NaN");
 }
 
+TEST_CASE("Recorder: a parameter that loses its gradient later on is told of once, at a step that is due") {
+  const Folder folder;
+  nn::Sequential net = tanh_layers(2);
+  Recorder recorder(net, {.every = 2, .out = folder});
+  for (int step = 0; step < 7; ++step) {
+    net.zero_grad();
+    const Tensor x = inputs(2);
+    recorder.backward(mean(square(step < 3 ? net(x) : net[1](x))));  // from step 3 on without the first layer
+    CHECK(recorder.alarms().size() == (step < 4 ? 0 : 2));
+  }
+  CHECK(recorder.alarms()[0].step == 4);
+  CHECK(recorder.alarms()[0].kind == "no_gradient");
+  CHECK(recorder.alarms()[0].site == "0.0.weight");
+  CHECK(recorder.alarms()[1].site == "0.0.bias");
+}
+
 TEST_CASE("Recorder: with a trace the alarm says where it comes from, once") {
   const Folder folder;
   nn::Sequential net(nn::Linear(5, 5, {.dtype = f64}), Breaks{}, nn::Tanh());
