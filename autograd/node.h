@@ -146,6 +146,8 @@ class Leaf final : public Node {
   }
   double squared_grad_norm();  // 0 without a gradient
 
+  bool replaced = false;  // its module has another tensor in its place; who steps this one trains nothing
+
  private:
   Tensor grad_;  // alone on its buffer
   // Whoever asks for the norm of one gradient will ask for the next one's: it is added up as that arrives, while it is

@@ -85,7 +85,10 @@ void convert(Module& m, F dtype_of) {
       const NoGrad off;
       y = x.to(dtype);
     }
-    if (x.requires_grad()) y.requires_grad_();
+    if (x.requires_grad()) {
+      y.requires_grad_();
+      if (Node* node = node_of(x); node->is_leaf()) static_cast<Leaf*>(node)->replaced = true;
+    }
     converted.emplace_back(x, y);
     x = std::move(y);
   });

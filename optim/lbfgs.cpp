@@ -197,6 +197,7 @@ void LBFGS::go_to(const Vector& x, double length) const {
 
 double LBFGS::step(FunctionRef<Tensor()> loss) {
   if (groups.size() != 1) throw Error("LBFGS: one group of parameters, got " + std::to_string(groups.size()));
+  check_parameters();
   const LBFGSOptions& o = groups[0];
   int64_t evaluations = 0;
   const auto evaluate = [&] {

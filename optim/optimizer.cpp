@@ -53,6 +53,13 @@ void Optimizer::check_not_negative(const char* name, double option) {
     throw Error(std::string("step: ") + name + " must be finite and not negative, got " + std::to_string(option));
 }
 
+void Optimizer::check_parameters() const {
+  for (const Parameter& p : parameters_)
+    if (Node* node = node_of(p.w); node && node->is_leaf() && static_cast<Leaf*>(node)->replaced)
+      throw Error("step: " + p.name + ", of shape " + to_string(p.w.shape()) + " and " + to_string(p.w.dtype()) +
+                  ", was replaced by Module::to; make the optimiser after it");
+}
+
 void Optimizer::zero_grad() {
   for (const Parameter& p : parameters_)
     if (p.w.requires_grad()) p.w.set_grad({});
@@ -68,6 +75,7 @@ double Optimizer::step(StepOptions options) {
     check_shared_options(i);
     check_options(i);
   }
+  check_parameters();
   const NoGrad off;
   const bool observed = norms_are_wanted();
   const bool measured = options.clip_norm > 0 || options.measure_norm || options.on_nonfinite == OnNonfinite::skip;

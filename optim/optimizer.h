@@ -62,6 +62,7 @@ class Optimizer {
   // One step of one parameter, `steps` counting it already; g, contiguous, is to be taken times scale.
   virtual void update(Parameter& p, const Tensor& g, double scale) = 0;
   virtual double* rate(size_t group) = 0;                           // null when there is no such group
+  void check_parameters() const;                                    // that they still are their module's; throws Error
   virtual void check_options(size_t) const {}                       // of a group, before a step; throws Error
   virtual void check_shared_options(size_t group) const = 0;        // those that several methods have
   static void check_not_negative(const char* name, double option);  // nor infinite, nor NaN; throws Error

@@ -3,6 +3,7 @@
 
 #include "fathom/autograd/create.h"
 #include "fathom/autograd/ops.h"
+#include "fathom/nn/linear.h"
 #include "fathom/optim/for_each.h"
 #include "fathom/optim/lbfgs.h"
 #include "fathom/optim/observer.h"
@@ -218,6 +219,28 @@ TEST_CASE("what cannot be optimised") {
   optim::AdamW two(std::vector<optim::Group<optim::AdamWOptions>>{{{w}, {}}, {{v}, {.beta2 = 1}}});
   CHECK(error_of([&] { two.step(); }) == "step: beta1 and beta2 must be in [0, 1), got 0.900000 and 1.000000");
   CHECK(w.to_vector() == weights(f32).to_vector());  // before any change
+}
+
+TEST_CASE("parameters that Module::to replaced are not stepped in silence") {
+  nn::Linear net(2, 3);
+  optim::SGD opt(net.parameters());
+  optim::LBFGS whole(net.parameters());
+  net.to(f32);  // nothing to do
+  opt.step();
+  net.to(f64);
+  const auto loss = [&] {
+    const Tensor y = mean(square(net(ones({4, 2}, {.dtype = f64}))));
+    y.backward();
+    return y;
+  };
+  loss();
+  const std::string why =
+      "step: parameter 0, of shape (3, 2) and f32, was replaced by Module::to; make the optimiser after it";
+  CHECK(error_of([&] { opt.step(); }) == why);
+  CHECK(error_of([&] { whole.step(loss); }) == why);
+  const auto before = net.weight.to_vector();
+  optim::SGD(net.parameters()).step();
+  CHECK(net.weight.to_vector() != before);
 }
 
 TEST_CASE("an observed step that throws leaves no sums behind") {
