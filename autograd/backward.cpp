@@ -1,5 +1,6 @@
 #include "fathom/autograd/backward.h"
 
+#include "fathom/autograd/slice.h"
 #include "fathom/autograd/walk.h"
 #include "fathom/tensor/kernels/map.h"
 
@@ -30,7 +31,7 @@ class ToLeaves final : public Walk, public Cotangents {
       if (node->is_leaf()) {
         static_cast<Leaf&>(*node).receive(std::move(g));
       } else {
-        if (node->watch && node->watch->retain_grad) accumulate(node->watch->grad, g);
+        if (node->watch && node->watch->retain_grad) accumulate(node->watch->grad, kernel::clone(g));
         node->vjp(std::move(g), {node.get()}, *this);
         if (!retain_graph) node->consume();
       }
@@ -86,6 +87,7 @@ void backward(const Tensor& y, const BackwardOptions& options) {
   if (u.defined() && (u.shape() != y.shape() || u.dtype() != y.dtype()))
     throw Error("backward: the cotangent is " + to_string(u.shape()) + " of " + to_string(u.dtype()) + ", the tensor " +
                 to_string(y.shape()) + " of " + to_string(y.dtype()));
+  if (Node::live_consumed) Slice::check_whole(*node);  // before any gradient changes
   const NoGrad off;
   ToLeaves walk(*node);
   walk.start(*node, u.defined() ? u.alias() : kernel::full(y.shape(), 1, y.dtype()));

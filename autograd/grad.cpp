@@ -1,5 +1,7 @@
 #include "fathom/autograd/grad.h"
 
+#include "fathom/autograd/ops/index.h"
+#include "fathom/autograd/ops/views.h"
 #include "fathom/autograd/slice.h"
 #include "fathom/tensor/kernels/map.h"
 
@@ -27,11 +29,19 @@ void check_like(const char* op, const char* what, const Tensor& v, const Tensor&
                 " for a tensor of " + to_string(x.shape()) + " and " + to_string(x.dtype()));
 }
 
-std::vector<Tensor> zeros_where_flat(const Slice& slice, pool::vector<Tensor> found, std::span<const Tensor> xs) {
+// A tensor of its own: a walk may give back what it was given, or one tensor twice.
+Tensor apart(Tensor x, GradOptions options) {
+  return options.create_graph || x.owned() ? std::move(x) : kernel::clone(x);
+}
+
+std::vector<Tensor> zeros_where_flat(const Slice& slice, pool::vector<Tensor> found, std::span<const Tensor> xs,
+                                     GradOptions options) {
   std::vector<Tensor> out;
   for (size_t i = 0; i < xs.size(); ++i) {
     const bool flat = slice.reaches(i) && !found[i].defined();
-    out.push_back(flat ? kernel::full(xs[i].shape(), 0, xs[i].dtype()) : std::move(found[i]));
+    if (flat) out.push_back(kernel::full(xs[i].shape(), 0, xs[i].dtype()));
+    else if (found[i].defined()) out.push_back(apart(std::move(found[i]), options));
+    else out.emplace_back();
   }
   return out;
 }
@@ -42,7 +52,7 @@ std::vector<Tensor> vjp(const Tensor& y, std::span<const Tensor> xs, const Tenso
   check_like("vjp", "cotangent", u, y);
   const Slice J = slice("vjp", y, xs, options);
   const Recording scope(options.create_graph);
-  return zeros_where_flat(J, J.vjp(u, true), xs);
+  return zeros_where_flat(J, J.vjp(u, true), xs, options);
 }
 
 Tensor jvp(const Tensor& y, std::span<const Tensor> xs, std::span<const Tensor> vs, GradOptions options) {
@@ -52,7 +62,7 @@ Tensor jvp(const Tensor& y, std::span<const Tensor> xs, std::span<const Tensor> 
   const Slice J = slice("jvp", y, xs, options);
   const Recording scope(options.create_graph);
   Tensor t = J.jvp(vs);
-  return t.defined() ? t : kernel::full(y.shape(), 0, y.dtype());
+  return t.defined() ? apart(std::move(t), options) : kernel::full(y.shape(), 0, y.dtype());
 }
 
 std::vector<Tensor> grad(const Tensor& y, std::span<const Tensor> xs, GradOptions options) {
@@ -60,25 +70,37 @@ std::vector<Tensor> grad(const Tensor& y, std::span<const Tensor> xs, GradOption
     throw Error("grad: y has shape " + to_string(y.shape()) + ", not one element; use vjp with a cotangent");
   const Slice J = slice("grad", y, xs, options);
   const Recording scope(options.create_graph);
-  return zeros_where_flat(J, J.vjp(kernel::full(y.shape(), 1, y.dtype()), true), xs);
+  return zeros_where_flat(J, J.vjp(kernel::full(y.shape(), 1, y.dtype()), true), xs, options);
 }
 
 std::vector<Tensor> hvp(const Tensor& y, std::span<const Tensor> xs, std::span<const Tensor> vs, GradOptions options) {
   if (xs.size() != vs.size())
     throw Error("hvp: " + std::to_string(xs.size()) + " tensors and " + std::to_string(vs.size()) + " directions");
   for (size_t i = 0; i < xs.size(); ++i) check_like("hvp", "direction", vs[i], xs[i]);
+  const std::vector<Tensor> gs = grad(y, xs, {.create_graph = true, .allow_unused = options.allow_unused});
   std::vector<Tensor> out;
-  for (const Tensor& g : grad(y, xs, {.create_graph = true, .allow_unused = options.allow_unused})) {
-    if (!g.defined()) {
-      out.emplace_back();
-    } else if (!node_of(g)) {
-      out.push_back(kernel::full(g.shape(), 0, g.dtype()));
-    } else {
-      const Slice J(g, xs);
-      const Recording scope(options.create_graph);
-      Tensor t = J.jvp(vs);
-      out.push_back(t.defined() ? t : kernel::full(g.shape(), 0, g.dtype()));
-    }
+  for (const Tensor& g : gs) out.push_back(g.defined() ? kernel::full(g.shape(), 0, g.dtype()) : Tensor());
+  for (const Dtype dtype : {f32, f64}) {  // one walk for all gradients of a dtype: over the list of their numbers
+    std::vector<Tensor> parts;
+    for (const Tensor& g : gs)
+      if (g.defined() && node_of(g) && g.dtype() == dtype) {
+        const Recording on(true);
+        parts.push_back(reshape(g, {g.numel()}));
+      }
+    if (parts.empty()) continue;
+    const Tensor all = [&] {
+      const Recording on(true);
+      return concat(parts, 0);
+    }();
+    const Slice J(all, xs);
+    const Recording scope(options.create_graph);
+    const Tensor t = J.jvp(vs);
+    int64_t at = 0;
+    for (size_t i = 0; i < gs.size() && t.defined(); ++i)
+      if (gs[i].defined() && node_of(gs[i]) && gs[i].dtype() == dtype) {
+        const int64_t begin = std::exchange(at, at + gs[i].numel());
+        out[i] = apart(reshape(slice(t, 0, begin, at), gs[i].shape()), options);
+      }
   }
   return out;
 }

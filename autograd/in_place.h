@@ -7,7 +7,7 @@
 namespace fathom {
 
 // Throws Error when x must not be changed in place now: one expanded; while recording, a leaf that requires grad; and,
-// where the change is recorded (x or other has a history), a view and what has living views.
+// where the change is recorded and leads to such a leaf, a view and what has living views.
 inline void check_in_place(const char* op, const Tensor& x, const History* other) {
   for (int d = 0; d < x.shape().rank && !x.is_contiguous(); ++d)
     if (x.strides()[d] == 0 && x.shape()[d] > 1)
@@ -19,7 +19,8 @@ inline void check_in_place(const char* op, const Tensor& x, const History* other
     throw Error(std::string(op) + ": a leaf of shape " + to_string(x.shape()) +
                 " that requires grad is changed in place; do it within a NoGrad scope");
   const Storage& storage = x.storage();
-  if ((node || other) && storage.refs - storage.kept > 1)
+  const bool trained = (node && node->trained) || (other && static_cast<const Node*>(other)->trained);
+  if (trained && storage.refs - storage.kept > 1)
     throw Error(
         std::string(op) + ": the tensor of shape " + to_string(x.shape()) +
         " is a view or has living views; while recording only a tensor alone on its storage is changed in place");

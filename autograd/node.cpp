@@ -19,7 +19,7 @@ void nothing_recorded(const char* op, const char* name, const Tensor& x) {
 void Node::consume() {
   give_back();
   inputs = {};
-  consumed = true;
+  live_consumed += !std::exchange(consumed, true);
 }
 
 void Node::already_consumed() const {

@@ -77,6 +77,7 @@ struct Node : History {
       tell_made(*this);
   }
   ~Node() override {
+    live_consumed -= consumed;
     if (older) older->newer = newer;
     (newer ? newer->older : newest) = older;
     --live;
@@ -105,7 +106,8 @@ struct Node : History {
 
   inline static constinit thread_local Node* newest = nullptr;
   inline static constinit thread_local uint64_t last_number = 0;
-  inline static constinit thread_local int64_t live = 0;  // on this thread, for tests
+  inline static constinit thread_local int64_t live = 0;           // on this thread, for tests
+  inline static constinit thread_local int64_t live_consumed = 0;  // of them
 
  protected:
   virtual void give_back() {}
@@ -139,6 +141,7 @@ class Leaf final : public Node {
     squares_.reset();
     return grad_;
   }
+  bool has_grad() const { return grad_.defined(); }
   // f of the gradient, which is undefined where there is none, takes its place.
   template <class F>
   void update(F f) {

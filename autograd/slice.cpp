@@ -1,6 +1,7 @@
 #include "fathom/autograd/slice.h"
 
 #include <algorithm>
+#include <typeinfo>
 
 #include "fathom/autograd/record.h"
 #include "fathom/tensor/parallel.h"  // FunctionRef
@@ -30,18 +31,24 @@ Slice::Slice(Node* y, std::span<Node* const> xs, Beyond beyond) : beyond_(beyond
     const uint32_t before = std::exchange(node.mark, node.mark == x_not_met || node.mark == x_met ? x_met : leads_to_y);
     return before != node.mark;
   };
+  const auto is_end = [&](const Node& node) { return beyond == Beyond::cut && node.mark == x_met; };
   meet(*y);
-  steps_.reserve(8);  // more than a layer has
+  size_t unseen = !is_end(*y);  // nodes that were met and lead on
+  steps_.reserve(8);            // more than a layer has
   flags_.reserve(16);
-  for (Node* node = y; node && ahead; node = node->older) {
+  for (Node* node = y; node && ahead && unseen; node = node->older) {
     const bool is_x = node->mark == x_met;
     ahead -= is_x || node->mark == x_not_met;
     if (is_x ? beyond == Beyond::cut : node->mark != leads_to_y) continue;
+    --unseen;
     if (!is_x) node->check_not_consumed();
     steps_.push_back({share(node), uint32_t(flags_.size()), is_x, false});
     flags_.resize(flags_.size() + node->inputs.size());
     for (size_t i = node->inputs.size(); i-- > 0;)
-      if (Node* input = node->input(i); input && meet(*input)) flags_[steps_.back().flags + i] = Wanted::last_reader;
+      if (Node* input = node->input(i); input && meet(*input)) {
+        flags_[steps_.back().flags + i] = Wanted::last_reader;
+        unseen += !is_end(*input);
+      }
   }
   for (size_t i = 0; i < xs.size(); ++i) reached_[i] = xs[i] && xs[i]->mark == x_met;
   std::reverse(steps_.begin(), steps_.end());
@@ -57,6 +64,31 @@ Slice::Slice(Node* y, std::span<Node* const> xs, Beyond beyond) : beyond_(beyond
     if (step.inner) step.node->mark = comes_from_x;
   }
   std::erase_if(steps_, [](const Step& step) { return !step.inner; });
+}
+
+void Slice::check_whole(Node& y) {
+  const uint32_t met = ++epoch_;
+  size_t unseen = 1;
+  y.mark = met;
+  for (Node* node = &y; node && unseen; node = node->older) {
+    if (node->mark != met) continue;
+    --unseen;
+    node->check_not_consumed();
+    for (const auto& ref : node->inputs)
+      if (Node* input = static_cast<Node*>(ref.get()); input && input->trained)
+        unseen += std::exchange(input->mark, met) != met;
+  }
+}
+
+uint64_t Slice::structure() const {
+  uint64_t hash = 14695981039346656037u;  // FNV-1a, of words
+  const auto add = [&hash](uint64_t word) { hash = (hash ^ word) * 1099511628211u; };
+  for (const Step& step : steps_) {
+    const Node& node = *step.node;
+    add(reinterpret_cast<uintptr_t>(node.name)), add(reinterpret_cast<uintptr_t>(&typeid(node)));
+    for (size_t i = 0; i < step.node->inputs.size(); ++i) add(flags_[step.flags + i]);
+  }
+  return hash;
 }
 
 // A walk over the slice that leaves no flow behind, also after an error.
@@ -115,8 +147,11 @@ pool::vector<Tensor> Slice::vjp(Tensor u, bool run_hooks) const {
     Node& node = *step.node;
     Tensor& at = walk.flow(node);
     if (!at.defined()) continue;
-    if (run_hooks && node.watch) at = watched(node, std::move(at));
-    node.vjp(step.is_x ? at : std::move(at), wanted(step), walk);
+    if (run_hooks && node.watch) {
+      Tensor seen = watched(node, std::move(at));  // the hook may have walked over this node
+      walk.flow(node) = std::move(seen);
+    }
+    node.vjp(step.is_x ? node.flow : std::move(node.flow), wanted(step), walk);
     if (!step.is_x) walk.flow(node) = {};
   }
   pool::vector<Tensor> result;
@@ -125,11 +160,18 @@ pool::vector<Tensor> Slice::vjp(Tensor u, bool run_hooks) const {
       result.emplace_back();
       continue;
     }
-    Tensor& at = walk.flow(*xs_[i]);
-    if (run_hooks && beyond_ == Beyond::through && at.defined() && xs_[i]->watch &&
-        !std::any_of(steps_.begin(), steps_.end(), [&](const Step& step) { return step.node.get() == xs_[i].get(); }))
-      at = watched(*xs_[i], std::move(at));
-    result.push_back(at);
+    Node& x = *xs_[i];
+    const auto is_x = [&x](const auto& node) { return node.get() == &x; };
+    if (const size_t first = size_t(std::find_if(xs_.begin(), xs_.end(), is_x) - xs_.begin()); first < i) {
+      result.push_back(result[first]);
+      continue;
+    }
+    if (run_hooks && beyond_ == Beyond::through && walk.flow(x).defined() && x.watch &&
+        std::none_of(steps_.begin(), steps_.end(), [&](const Step& step) { return is_x(step.node); })) {
+      Tensor seen = watched(x, std::move(walk.flow(x)));
+      walk.flow(x) = std::move(seen);
+    }
+    result.push_back(walk.flow(x));
   }
   return result;
 }

@@ -18,8 +18,13 @@ class Slice : public pool::Pooled {
   Slice(Node* y, std::span<Node* const> xs, Beyond beyond = Beyond::through);
   Slice(const Tensor& y, std::span<const Tensor> xs);
 
+  // Throws Error when backward() has consumed a node on the way from a leaf to y.
+  static void check_whole(Node& y);
+
   bool reaches(size_t i) const { return reached_[i]; }
   const Node* y() const { return y_.get(); }
+  // Of its ops and how they hang together: the same of two slices that the same program recorded.
+  uint64_t structure() const;
   const Node& x(size_t i) const { return *xs_[i]; }
   // f(from, to, i) for each edge on the way, old to new: `from` is input i of `to`.
   template <class F>

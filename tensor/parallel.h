@@ -33,10 +33,11 @@ class FunctionRef<R(A...)> {
 // run on the calling thread. The first exception of a piece reaches the caller once all pieces are done.
 void parallel_for(int64_t n, int64_t grain, FunctionRef<void(int64_t begin, int64_t end)> f);
 
-// The same, without asking the workers when there is little to do.
+// The same, without asking the workers when there is little to do. What is large goes through parallel_for on one
+// thread too: it is compiled apart, and two compiled forms of f may differ in their last bits.
 template <class F>
 void parallel(int64_t n, int64_t grain, F&& f) {
-  if (n > grain && threads() > 1) return parallel_for(n, grain, f);
+  if (n > grain) return parallel_for(n, grain, f);
   if (n > 0) f(int64_t{0}, n);
 }
 

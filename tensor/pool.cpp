@@ -36,6 +36,8 @@ void* take_from_system(size_t bytes) {
   set_up_thread();
   ++requests;
   if (void* block = std::aligned_alloc(line, bytes ? bytes : line)) return block;
+  release();  // blocks of other sizes
+  if (void* block = std::aligned_alloc(line, bytes ? bytes : line)) return block;
   throw Error("out of memory: " + std::to_string(bytes) + " bytes asked for");
 }
 

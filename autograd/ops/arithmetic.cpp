@@ -90,6 +90,18 @@ Tensor maximum(Tensor a, Tensor b) {
 }
 Tensor minimum(Tensor a, Tensor b) { return -maximum(-std::move(a), -std::move(b)); }
 
+namespace {
+Tensor number_like(const char* op, double c, const Tensor& x) {
+  check_number(op, c, x.dtype());
+  return kernel::full({}, c, x.dtype());
+}
+}  // namespace
+Tensor maximum(Tensor x, double c) { return maximum(x, number_like("maximum", c, x)); }
+Tensor maximum(double c, Tensor x) { return maximum(std::move(x), c); }
+Tensor minimum(Tensor x, double c) { return minimum(x, number_like("minimum", c, x)); }
+Tensor minimum(double c, Tensor x) { return minimum(std::move(x), c); }
+Tensor pow(double x, Tensor exponent) { return pow(number_like("pow", x, exponent), exponent); }
+
 Tensor pow(Tensor x, double exponent) {
   if (exponent == 2) return square(std::move(x));
   if (exponent == 3)
@@ -111,7 +123,7 @@ Tensor pow(Tensor x, Tensor exponent) {
         const auto q = where(no_limit, 1_r, p);
         return where(no_limit, 0_r, q * pow(e, q - 1_r));
       },
-      [](auto e, auto p, auto y) { return y * log(where(e == 0 && p >= 0, 1_r, e)); });
+      [](auto e, auto p, auto y) { return y * log(replaced(e == 0 && p >= 0, 1_r, e)); });
 }
 Tensor square(Tensor x) {
   return pointwise_number(

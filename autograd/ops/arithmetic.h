@@ -30,7 +30,12 @@ Tensor& operator/=(Tensor& x, double c);
 
 Tensor maximum(Tensor a, Tensor b);  // where they are equal each takes half of the gradient
 Tensor minimum(Tensor a, Tensor b);
-Tensor pow(Tensor x, double exponent);            // x^exponent
+Tensor maximum(Tensor x, double c);
+Tensor maximum(double c, Tensor x);
+Tensor minimum(Tensor x, double c);
+Tensor minimum(double c, Tensor x);
+Tensor pow(Tensor x, double exponent);  // x^exponent
+Tensor pow(double x, Tensor exponent);
 Tensor pow(Tensor x, Tensor exponent);            // the exponent's slope needs x >= 0; at 0^0 both are 0
 Tensor square(Tensor x);                          // x^2
 Tensor reciprocal(Tensor x);                      // 1 / x

@@ -163,5 +163,9 @@ Tensor where(const Tensor& c, const Tensor& a, double b) {
   return record("where", y, keep(c), wrt(a, [](const Tensor& g, const Tensor& k) { return where(k, g, 0); }));
 }
 Tensor where(const Tensor& c, double a, const Tensor& b) { return where(!c, b, a); }
+Tensor where(const Tensor& c, double a, double b, Dtype dtype) {
+  check_number("where", a, dtype);
+  return where(c, kernel::full({}, a, dtype), b);
+}
 
 }  // namespace fathom

@@ -16,6 +16,12 @@ Tensor operator<(const Tensor& x, double c);
 Tensor operator<=(const Tensor& x, double c);
 Tensor operator>(const Tensor& x, double c);
 Tensor operator>=(const Tensor& x, double c);
+inline Tensor operator==(double c, const Tensor& x) { return operator==(x, c); }
+inline Tensor operator!=(double c, const Tensor& x) { return operator!=(x, c); }
+inline Tensor operator<(double c, const Tensor& x) { return x > c; }
+inline Tensor operator<=(double c, const Tensor& x) { return x >= c; }
+inline Tensor operator>(double c, const Tensor& x) { return x < c; }
+inline Tensor operator>=(double c, const Tensor& x) { return x <= c; }
 Tensor operator!(const Tensor& x);                    // of a boolean tensor
 Tensor operator&&(const Tensor& a, const Tensor& b);  // elementwise; both are evaluated
 Tensor operator||(const Tensor& a, const Tensor& b);
@@ -30,5 +36,6 @@ bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol 
 Tensor where(const Tensor& c, const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& c, const Tensor& a, double b);
 Tensor where(const Tensor& c, double a, const Tensor& b);
+Tensor where(const Tensor& c, double a, double b, Dtype dtype = f32);
 
 }  // namespace fathom

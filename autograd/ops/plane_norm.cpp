@@ -239,7 +239,7 @@ Tensor batch_norm(const Tensor& x, const ChannelMoments& given, const Tensor& we
     if (each->history()) throw Error("batch_norm: given moments are constants, they cannot require grad");
   }
   if (x.dim() == 2 && x.size(0) != 1) return by_samples(batch_norm(by_rows(x), given, weight, bias, eps));
-  return planes_normed("batch_norm", p, in, eps, {kernel::clone(given.mean), kernel::clone(given.var)});
+  return planes_normed("batch_norm_given", p, in, eps, {kernel::clone(given.mean), kernel::clone(given.var)});
 }
 
 }  // namespace fathom

@@ -8,7 +8,10 @@
 #include "fathom/autograd/grad.h"
 #include "fathom/autograd/ops/arithmetic.h"
 #include "fathom/autograd/ops/compare.h"
+#include "fathom/autograd/ops/reduce.h"
 #include "fathom/autograd/ops/views.h"
+#include "fathom/tensor/parallel.h"
+#include "fathom/tensor/random.h"
 #include "tests/support.h"
 
 using namespace fathom;
@@ -79,6 +82,46 @@ using Values = std::vector<double>;
 
 }  // namespace
 
+TEST_CASE("numbers in the place of tensors") {
+  const Tensor x = tensor({-1.0, 2.0, 5.0}, {.dtype = f64, .requires_grad = true});
+  using List = std::vector<double>;
+  CHECK(maximum(x, 3).to_vector() == List{3, 3, 5});
+  CHECK(maximum(3, x).to_vector() == List{3, 3, 5});
+  CHECK(minimum(x, 3).to_vector() == List{-1, 2, 3});
+  CHECK(grad(sum(minimum(3.0, x)), x).to_vector() == List{1, 1, 0});
+  CHECK(pow(2.0, x).to_vector() == List{0.5, 4, 32});
+  CHECK(allclose(grad(sum(pow(2.0, x)), x), pow(2.0, x) * std::log(2.0)));
+  CHECK((2.0 == x).to_vector() == List{0, 1, 0});
+  CHECK((2.0 != x).to_vector() == List{1, 0, 1});
+  CHECK((0.0 < x).to_vector() == List{0, 1, 1});
+  CHECK((2.0 >= x).to_vector() == List{1, 1, 0});
+  CHECK(where(x > 0, 1.5, -1.5, f64).to_vector() == List{-1.5, 1.5, 1.5});
+  CHECK(where(x > 0, 1, 0).dtype() == f32);
+  CHECK(maximum(tensor({1, 5}), 3).dtype() == i64);
+  CHECK_THROWS_AS(maximum(tensor({1, 5}), 2.5), Error);
+}
+
+TEST_CASE("elu: its slope far below 0 is not lost") {
+  const Tensor x = tensor({-20.0, -50.0, 3.0, 0.0}, {.dtype = f64, .requires_grad = true});
+  CHECK(allclose(grad(sum(elu(x)), x), tensor({std::exp(-20.0), std::exp(-50.0), 1.0, 1.0}, {.dtype = f64}), 1e-14, 0));
+}
+
+TEST_CASE("pow: the exponent's slope has the same bits on any number of threads") {
+  Rng rng(1);
+  for (const Dtype dtype : {f32, f64}) {
+    const Tensor base = rand({210000}, {.dtype = dtype}, rng) * 3;
+    const auto slope = [&](int n) {
+      const int before = threads();
+      set_threads(n);
+      const Tensor p = full({210000}, 1.5, {.dtype = dtype, .requires_grad = true});
+      const auto found = grad(sum(pow(base, p)), p).to_vector();
+      set_threads(before);
+      return found;
+    };
+    CHECK(slope(1) == slope(2));
+  }
+}
+
 TEST_CASE("values, contiguous and strided, in f32 and f64") {
   for (const Row& row : rows)
     for (Dtype dtype : {f32, f64}) {
@@ -108,7 +151,8 @@ TEST_CASE("a NaN in is a NaN out, of value and of slope") {
     CHECK(std::isnan(row.f(vector({NaN})).item()));
   }
   for (auto f : {relu, abs, sigmoid, softplus, log_sigmoid, tanh}) CHECK(std::isnan(slope(f, NaN)));
-  for (auto f : {maximum, minimum}) {
+  using Pair = Tensor (*)(Tensor, Tensor);
+  for (const Pair f : {Pair(maximum), Pair(minimum)}) {
     const Tensor y = f(vector({NaN, 1, 0}), vector({1, NaN, 2}));
     CHECK(std::isnan(y.to_vector()[0]));
     CHECK(std::isnan(y.to_vector()[1]));
@@ -217,7 +261,8 @@ TEST_CASE("slopes at the kinks are those the headers say") {
   for (double outside : {-1.5, 2.5}) CHECK(slope([](Tensor x) { return clamp(x, -1, 2); }, outside) == 0);
   CHECK(slope([](Tensor x) { return pow(x, 0); }, 0) == 0);
   CHECK(slope([](Tensor x) { return pow(x, 1); }, 0) == 1);
-  for (auto f : {maximum, minimum}) {
+  using Pair = Tensor (*)(Tensor, Tensor);
+  for (const Pair f : {Pair(maximum), Pair(minimum)}) {
     const Tensor a = vector({1, 0, 3}).requires_grad_(), b = vector({1, 2, 2}).requires_grad_();
     const auto [ga, gb] = vjp(f(a, b), {a, b}, ones({3}, {.dtype = f64}));
     const double first = f(vector({1}), vector({2})).item() == 1 ? 1 : 0;

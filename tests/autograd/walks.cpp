@@ -112,6 +112,80 @@ TEST_CASE("jvp: a tangent's buffer is the next one's when nothing else reads it"
   CHECK(allclose(t, vjp(y, x, v)));
 }
 
+TEST_CASE("grad: a hook that walks over its own node spoils neither this walk nor the next") {
+  const Tensor x = leaf({2});
+  const Tensor m = x * 3, y = sum(m * m), z = sum(x * 5);
+  register_hook(m, [&](const Tensor&) {
+    (void)jvp(y, m, ones_like(m));
+    return Tensor();
+  });
+  const auto found = grad(y, {{m, x}});
+  CHECK(found[0].item() == 12);
+  CHECK(found[1].item() == 36);
+  register_hook(x, [&](const Tensor& g) {
+    CHECK(jvp(z, x, ones_like(x)).item() == 5);
+    (void)jvp(z, x, g);
+    return Tensor();
+  });
+  for (int twice = 0; twice < 2; ++twice) CHECK(grad(y, x).item() == 36);
+  CHECK(!node_of(x)->flow.defined());
+}
+
+TEST_CASE("grad: an x listed twice is one x: its hooks run once, its results are apart") {
+  const Tensor x = leaf({2});
+  int calls = 0;
+  register_hook(x, [&](const Tensor& g) {
+    ++calls;
+    return g * 2;
+  });
+  auto found = grad(sum(x * x), {{x, x}});
+  CHECK(calls == 1);
+  CHECK(found[0].item() == 8);
+  found[0].mul_(7);
+  CHECK(found[1].item() == 8);
+}
+
+TEST_CASE("vjp, jvp and retain_grad give tensors of their own") {
+  Tensor x = leaf({1, 2}), v = vector({3, 4});
+  Tensor t = jvp(x + 1.0, x, v), u = vjp(x + 1.0, x, v);
+  t.mul_(5), u.mul_(6);
+  CHECK(v.to_vector() == Numbers{3, 4});
+  const Tensor m = x * 1, z = m + 1;
+  auto found = vjp(z + 0.0, {{m, z}}, v);
+  found[0].mul_(9);
+  CHECK(found[1].to_vector() == Numbers{3, 4});
+  const Tensor h = x * 2, k = h + 1.0;
+  h.retain_grad(), k.retain_grad();
+  sum(k).backward();
+  h.grad().mul_(3);
+  CHECK(k.grad().to_vector() == Numbers{1, 1});
+}
+
+TEST_CASE("backward: over a tape that is used up in part it is an error before any gradient changes") {
+  Tensor z = leaf({2});
+  const Tensor a = z * z;
+  sum(a * a).backward();
+  const auto before = z.grad().to_vector();
+  const Tensor b = z * 5;
+  const Tensor loss = sum(a) + sum(b);
+  CHECK_THROWS_AS(loss.backward(), Error);
+  CHECK(z.grad().to_vector() == before);
+  CHECK(grad(sum(b), z).item() == 5);  // what was whole is
+  CHECK(Node::live_consumed > 0);
+}
+
+TEST_CASE("hvp: all parameters at once, of two dtypes, are the single ones' sums") {
+  const Tensor x = leaf({0.5, 1}), w = leaf({0.3, -0.2});
+  const Tensor s = tensor({0.7f}, {.dtype = f32, .requires_grad = true}), unused = leaf({1});
+  const Tensor y = sum(sin(x * w)) + sum(exp(s).to(f64) * w);
+  const Tensor vx = vector({1, 2}), vw = vector({-1, 0.5}), vs = full({1}, 0.25, {.dtype = f32});
+  const auto all = hvp(y, {{x, w, s, unused}}, {{vx, vw, vs, vector({1})}}, {.allow_unused = true});
+  const auto gs = grad(y, {{x, w, s}}, {.create_graph = true});
+  for (size_t i = 0; i < 3; ++i)
+    CHECK(allclose(all[i], jvp(gs[i], {{x, w, s}}, {{vx, vw, vs}}, {.allow_unused = true})));
+  CHECK(!all[3].defined());
+}
+
 TEST_CASE("grad, vjp, jvp and hvp: values") {
   Tensor x = leaf({1, 2}), w = leaf({3, 5});
   const Tensor y = square(x) * w;
