@@ -118,24 +118,30 @@ int run(const Options& options) {
   std::signal(SIGPIPE, SIG_IGN);  // the record and the report matter more than a reader that went away
 
   std::vector<Row> rows;
-  std::string failures;  // a net that fails does not keep the others from being trained
-  const auto attempt = [&](auto part) {
+  std::string failures, no_page;                       // a net that fails does not keep the others from being trained
+  const auto attempt = [](auto part) -> std::string {  // why it failed
     try {
       part();
+      return {};
     } catch (const std::exception& error) {
-      failures += (failures.empty() ? "" : "; ") + std::string(error.what());
+      return error.what();
     }
   };
+  const auto note = [&failures](const std::string& why) {
+    if (!why.empty()) failures += (failures.empty() ? "" : "; ") + why;
+  };
+  const auto page = std::filesystem::path(options.out) / "report.html";
   for (const std::string& net : options.nets)
-    for (int64_t layers : options.depths)
-      if (!interrupted) attempt([&] { rows.push_back(train(options, data, net, layers)); });
+    for (int64_t layers : options.depths) {
+      if (interrupted) break;
+      note(attempt([&] { rows.push_back(train(options, data, net, layers)); }));
+      // After each net, so that it can be looked at while the next is trained.
+      if (std::error_code ignored; std::filesystem::file_size(record, ignored) > 0 && !ignored)
+        no_page = attempt([&] { probe::write_report(record.string(), page.string()); });
+    }
   if (!rows.empty()) print_table(rows);
-  if (std::error_code ignored; std::filesystem::file_size(record, ignored) > 0 && !ignored)
-    attempt([&] {
-      const auto page = std::filesystem::path(options.out) / "report.html";
-      probe::write_report(record.string(), page.string());
-      std::printf("\n%s\n%s\n", record.c_str(), page.c_str());
-    });
+  if (std::filesystem::exists(record) && no_page.empty()) std::printf("\n%s\n%s\n", record.c_str(), page.c_str());
+  note(no_page);
   if (!failures.empty()) throw Error(failures);
   return interrupted ? 128 + interrupted : 0;
 }

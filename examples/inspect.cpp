@@ -16,6 +16,11 @@ using namespace fathom::probe::record;
 
 namespace {
 
+struct Options {
+  std::string record, other, csv, npy, events;
+  size_t worst = 3;
+};
+
 struct Summary {
   int64_t steps = 0;
   std::optional<double> loss, accuracy, ms, measuring;
@@ -119,20 +124,38 @@ Record read_with_note(const std::string& path) {
   return record;
 }
 
-void compare(const Record& a, const Record& b) {
-  print_head();
-  for (const Run& run : a.runs) {
-    print_row(run.name, summary_of(run));
-    for (const Run& other : b.runs)
-      if (other.name == run.name) print_row("  in the second", summary_of(other));
+// What was found once of a whole run, as last.
+void print_dynamics(const Run& run) {
+  if (!run.sharpness.empty()) {
+    const Sharpness& last = run.sharpness.back();
+    std::printf("  sharpness at step %lld: %s, stable below %s\n", static_cast<long long>(last.step),
+                number(last.value).c_str(), number(last.edge).c_str());
   }
-  const auto missing_in = [](const Record& from, const Record& in, const char* which) {
-    for (const Run& run : from.runs)
-      if (std::none_of(in.runs.begin(), in.runs.end(), [&](const Run& other) { return other.name == run.name; }))
-        std::printf("only in the %s: %s\n", which, run.name.c_str());
+  for (const Lyapunov& each : run.lyapunov) {
+    std::printf("  Lyapunov exponents of %s at step %lld:", each.site.c_str(), static_cast<long long>(each.step));
+    for (size_t k = 0; k < std::min<size_t>(each.exponents.size(), 8); ++k)
+      std::printf(" %s", number(each.exponents[k]).c_str());
+    std::printf("%s nats a step\n", each.exponents.size() > 8 ? " ..." : "");
+  }
+}
+
+void compare(const Record& a, const Record& b, const Options& options) {
+  std::printf("A: %s\nB: %s\n\n", options.record.c_str(), options.other.c_str());
+  print_head();
+  const auto show_in = [&](const char* which, const Run& run) {
+    print_row(std::string(which) + ": " + run.name, summary_of(run));
+    print_alarms(run, 3);
   };
-  missing_in(a, b, "first");
-  missing_in(b, a, "second");
+  const auto run_of = [](const Record& in, const std::string& name) {
+    const auto at = std::find_if(in.runs.begin(), in.runs.end(), [&](const Run& run) { return run.name == name; });
+    return at == in.runs.end() ? nullptr : &*at;
+  };
+  for (const Run& run : a.runs) {
+    show_in("A", run);
+    if (const Run* other = run_of(b, run.name)) show_in("B", *other);
+  }
+  for (const Run& run : b.runs)
+    if (!run_of(a, run.name)) show_in("B", run);
 }
 
 void show(const Record& record, size_t worst) {
@@ -140,14 +163,10 @@ void show(const Record& record, size_t worst) {
   for (const Run& run : record.runs) {
     print_row(run.name + (run.ending ? "" : " (open)"), summary_of(run));
     print_worst(run, worst);
+    print_dynamics(run);
     print_alarms(run, 10);
   }
 }
-
-struct Options {
-  std::string record, other, csv, npy, events;
-  size_t worst = 3;
-};
 
 int read_options(int argc, char** argv, Options& o) {
   Arguments arguments(
@@ -155,7 +174,7 @@ int read_options(int argc, char** argv, Options& o) {
   arguments.option("RECORD", o.record, "record.jsonl, or the folder it is in")->required();
   arguments.option("OTHER", o.other, "another, to compare with");
   arguments.whole("--worst", o.worst, "how many of the worst layers", 0);
-  arguments.option("--csv", o.csv, "folder to write steps.csv, layers.csv and parameters.csv to");
+  arguments.option("--csv", o.csv, "folder to write steps.csv, layers.csv and parameters.csv of RECORD to");
   arguments.option("--npy", o.npy, "folder to write npy arrays to");
   arguments.option("--events", o.events, "folder to write event files for TensorBoard to");
   return arguments.parse(argc, argv);
@@ -163,7 +182,7 @@ int read_options(int argc, char** argv, Options& o) {
 
 int run(const Options& options) {
   const Record record = read_with_note(options.record);
-  if (!options.other.empty()) compare(record, read_with_note(options.other));
+  if (!options.other.empty()) compare(record, read_with_note(options.other), options);
   else show(record, options.worst);
   if (!options.csv.empty()) write_csv(record, options.csv);
   if (!options.npy.empty()) write_npy(record, options.npy);

@@ -23,8 +23,8 @@ void write_report(const std::string& record_path, const std::string& page_path) 
   const record::Record record = record::read(from);
   std::string page = report::page_template();
   const std::string place = "@DATA@";
-  page.replace(page.find(place), place.size(), report::page_data(record.runs, fs::path(from).filename().string()));
-
+  page.replace(page.find(place), place.size(),
+               report::page_data(record.runs, fs::path(from).filename().string(), record.note));
   io::write_file("report", page_path, page);
 }
 

@@ -36,8 +36,9 @@ const written = (value, digits) => (LINEAR.has(curves.quantity) && value !== MIS
 
 function drawCurves() {
   const {ctx, w, h} = surface(byId("curves"));
-  const box = {l: 54, r: w - 12, t: 10, b: h - 28};
-  const shown = runs.filter((run) => run.visible);
+  const shown = runs.filter((run) => run.visible), clipping = shown.filter((run) => run.clips);
+  const thick = Math.max(2, Math.min(5, 30 / clipping.length)), base = h - 28;  // below the plot a strip for each of these
+  const box = {l: 54, r: w - 12, t: 10, b: base - (clipping.length && 2 + clipping.length * thick)};
   const linear = LINEAR.has(curves.quantity), edgeOf = ({edge}) => (linear ? edge : logOf(edge));
   let lo = Infinity, hi = -Infinity, start = -Infinity;
   const rawToo = curves.smooth && shown.length <= 4;  // more would be a thicket
@@ -61,8 +62,8 @@ function drawCurves() {
     line(ctx, css("--grid"), 1, [[box.l, y(t)], [box.r, y(t)]]);
     label(ctx, written(t), box.l - 7, y(t), "right");
   }
-  for (const t of ticks(0, lastStep, w / 90).filter(Number.isInteger)) label(ctx, whole(t), x(t), box.b + 10);
-  label(ctx, "step", box.r, box.b + 22, "right");
+  for (const t of ticks(0, lastStep, w / 90).filter(Number.isInteger)) label(ctx, whole(t), x(t), base + 10);
+  label(ctx, "step", box.r, base + 22, "right");
   line(ctx, css("--line"), 1, [[box.l, box.t], [box.l, box.b], [box.r, box.b]]);
 
   ctx.save();
@@ -91,8 +92,15 @@ function drawCurves() {
     for (const run of shown)
       line(ctx, css(styleOf(run).colour), 1.4, run.sharpness.map((each) => each.edge !== null && [x(each.step), y(edgeOf(each))]), [1, 3]);
   ctx.restore();
+  clipping.forEach((run, i) => {
+    ctx.fillStyle = css(styleOf(run).colour);
+    for (const [from, to, share] of run.clipped) {  // as dense as steps were clipped
+      ctx.globalAlpha = 0.15 + 0.85 * share;
+      ctx.fillRect(x(from), box.b + 2 + i * thick, Math.max(1, x(to + 1) - x(from)), thick - 1);
+    }
+  });
+  ctx.globalAlpha = 1;
   for (const run of shown) {
-    for (const step of run.clipped) line(ctx, css("--soft"), 1, [[x(step), box.b], [x(step), box.b - 5]]);
     for (const {step} of run.alarms) {
       ctx.fillStyle = css("--nan");
       ctx.beginPath();

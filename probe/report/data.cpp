@@ -108,14 +108,15 @@ json board_of(const Board& board, const std::vector<const Frame*>& frames) {
   return out;
 }
 
-// A few steps' spectra: of each layer at most 33 of its log10 singular values, evenly from the first to the last.
-json spectra_of(const Run& run, size_t most) {
+// A few steps' spectra: of each layer some of its log10 singular values, evenly from the first to the last.
+json spectra_of(const Run& run, size_t most, size_t values) {
   const std::vector<size_t> place = places(run.layers);
   return array_of(some(run.spectra, most), [&](const Spectra* spectra) {
     json layers = json::object();
     for (const auto& [row, logs] : spectra->layers)
       layers[std::to_string(place[static_cast<size_t>(row)])] = {
-          {"values", array_of(some(logs, 33), [](const double* log) { return number(*log); })}, {"of", logs.size()}};
+          {"values", array_of(some(logs, values), [](const double* log) { return number(*log); })},
+          {"of", logs.size()}};
     return json{{"step", spectra->step}, {"layers", std::move(layers)}};
   });
 }
@@ -186,7 +187,7 @@ json summary(const Run& run) {
 
 // How much of each run a page keeps, so that it stays near 1 MB.
 struct Kept {
-  size_t frames, parameter_frames, spectra, points;
+  size_t frames, parameter_frames, spectra, values, points;
 };
 Kept kept_of(const std::vector<Run>& runs) {
   constexpr double bytes_of_layers = 360e3, bytes_of_parameters = 120e3, bytes_of_spectra = 120e3,
@@ -199,6 +200,7 @@ Kept kept_of(const std::vector<Run>& runs) {
   }
   return {frames_that_fit(layers, bytes_of_layers), frames_that_fit(parameters, bytes_of_parameters),
           std::clamp<size_t>(static_cast<size_t>(bytes_of_spectra / 250) / rows, 2, 40),
+          std::clamp<size_t>(static_cast<size_t>(bytes_of_spectra) / rows, 5, 33),
           std::clamp<size_t>(static_cast<size_t>(bytes_of_points / 20 / static_cast<double>(runs.size())), 100, 2000)};
 }
 
@@ -213,39 +215,50 @@ std::vector<int64_t> table_steps(const std::vector<Run>& runs) {
   return steps;
 }
 
+// Of stretches of the run's steps, evenly, which part of them was clipped.
+json clipped_shares(const Run& run) {
+  const size_t size = run.points.size(), stretches = std::min<size_t>(size, 300);
+  json out = json::array();
+  for (size_t i = 0; i < stretches; ++i) {
+    const auto from = run.points.begin() + static_cast<std::ptrdiff_t>(i * size / stretches);
+    const auto to = run.points.begin() + static_cast<std::ptrdiff_t>((i + 1) * size / stretches);
+    const auto clips = std::count_if(from, to, [](const Point& point) { return point.clipped; });
+    if (clips) out.push_back({from->step, (to - 1)->step, std::round(100.0 * double(clips) / double(to - from)) / 100});
+  }
+  return out;
+}
+
 json run_of(const Run& run, const Kept& kept, std::vector<int64_t> steps) {
   const auto layers = thinned(run.layers.frames, kept.frames);
   for (const Frame* const* frame : some(layers, kept.points / 2 - steps.size())) steps.push_back((*frame)->step);
   const auto points = thinned(run.points, kept.points, steps);
-  std::vector<int64_t> clipped;
-  for (const Point& point : run.points)
-    if (point.clipped) clipped.push_back(point.step);
   const Ending end = run.ending.value_or(Ending{});
-  return {{"name", run.name},
-          {"net", run.net},
-          {"dtype", run.dtype},
-          {"depth", run.depth ? json(*run.depth) : json()},
-          {"seed", run.seed ? json(*run.seed) : json()},
-          {"fathom", run.version},
-          {"options", run.options},
-          {"facts", run.facts},
-          {"no_chain", run.no_chain},
-          {"summary", summary(run)},
-          {"layers", board_of(run.layers, layers)},
-          {"parameters", board_of(run.parameters, thinned(run.parameters.frames, kept.parameter_frames))},
-          {"spectra", spectra_of(run, kept.spectra)},
-          {"steps", array_of(points, [](const Point* point) { return point->step; })},
-          {"loss", array_of(points, [](const Point* point) { return number(point->loss); })},
-          {"grad_norm", array_of(points, [](const Point* point) { return number(point->grad_norm); })},
-          {"clipped", array_of(some(clipped, 300), [](const int64_t* step) { return *step; })},
-          {"clips", clipped.size()},
-          {"alarmed", run.alarms.size()},
-          {"alarms", array_of(some(run.alarms, 200), alarm_of)},
-          {"sharpness", array_of(some(run.sharpness, 500), sharpness_of)},
-          {"lyapunov", array_of(run.lyapunov, lyapunov_of)},
-          {"costs", end.costs},
-          {"seconds", number(end.seconds)},
-          {"measuring_seconds", number(end.measuring_seconds)}};
+  return {
+      {"name", run.name},
+      {"net", run.net},
+      {"dtype", run.dtype},
+      {"depth", run.depth ? json(*run.depth) : json()},
+      {"seed", run.seed ? json(*run.seed) : json()},
+      {"fathom", run.version},
+      {"options", run.options},
+      {"facts", run.facts},
+      {"no_chain", run.no_chain},
+      {"summary", summary(run)},
+      {"layers", board_of(run.layers, layers)},
+      {"parameters", board_of(run.parameters, thinned(run.parameters.frames, kept.parameter_frames))},
+      {"spectra", spectra_of(run, kept.spectra, kept.values)},
+      {"steps", array_of(points, [](const Point* point) { return point->step; })},
+      {"loss", array_of(points, [](const Point* point) { return number(point->loss); })},
+      {"grad_norm", array_of(points, [](const Point* point) { return number(point->grad_norm); })},
+      {"clipped", clipped_shares(run)},
+      {"clips", std::count_if(run.points.begin(), run.points.end(), [](const Point& point) { return point.clipped; })},
+      {"alarmed", run.alarms.size()},
+      {"alarms", array_of(some(run.alarms, 200), alarm_of)},
+      {"sharpness", array_of(some(run.sharpness, 500), sharpness_of)},
+      {"lyapunov", array_of(run.lyapunov, lyapunov_of)},
+      {"costs", end.costs},
+      {"seconds", number(end.seconds)},
+      {"measuring_seconds", number(end.measuring_seconds)}};
 }
 
 // Safe within <script>: no name can end the element or begin another.
@@ -262,12 +275,12 @@ std::string inert(const json& data) {
 
 }  // namespace
 
-std::string page_data(const std::vector<Run>& runs, const std::string& name) {
+std::string page_data(const std::vector<Run>& runs, const std::string& name, const std::string& note) {
   const Kept kept = kept_of(runs);
   const std::vector<int64_t> steps = table_steps(runs);
-  return inert({{"record", name}, {"steps", steps}, {"runs", array_of(runs, [&](const Run& run) {
-                                                       return run_of(run, kept, steps);
-                                                     })}});
+  return inert({{"record", name}, {"note", note}, {"steps", steps}, {"runs", array_of(runs, [&](const Run& run) {
+                                                                       return run_of(run, kept, steps);
+                                                                     })}});
 }
 
 }  // namespace fathom::probe::report

@@ -9,6 +9,6 @@
 namespace fathom::probe::report {
 
 // JSON that is safe within a <script> element. Long runs are thinned so that a page stays near 1 MB.
-std::string page_data(const std::vector<record::Run>& runs, const std::string& name);
+std::string page_data(const std::vector<record::Run>& runs, const std::string& name, const std::string& note);
 
 }  // namespace fathom::probe::report

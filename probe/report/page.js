@@ -58,6 +58,7 @@ function makeSummary() {
   });
   byId("summary").append(el("thead", {}, el("tr", {}, ...head.map((text) => el("th", {className: text === "net" ? "text" : ""}, text)))), el("tbody", {}, ...rows));
   byId("summary-note").textContent = "Gain and σmax over the layers at the last measured step; the mean is geometric." +
+    (data.note ? ` Of the record's last line, which is torn, nothing is shown.` : "") +
     (runs.some((run) => run.summary.open) ? " A run is open while its record has no end: it goes on, or was stopped." : "");
   const shared = (key) => (new Set(runs.map((run) => String(run[key] ?? ""))).size === 1 ? runs[0][key] : null);
   const options = Object.entries(runs[0].options).filter(([key, value]) => runs.every((run) => run.options[key] === value));

@@ -1,14 +1,14 @@
 // What is under the cursor: the layer's values, and what is left of the gradient layer by layer.
 
-// log10 from the output to each layer: what came, what could at most by the layers' product, what could by each layer
-// alone. Index L is the output itself.
+// log10 from the output to each layer: what came, what could by the layers' product (found, and at most), what could by
+// each layer alone. Index L is the output itself.
 function products(board, frame) {
-  const [observed, norm, bound] = ["gradient_left", "product", "product_bound"].map((quantity) =>
+  const [observed, norm, upper, bound] = ["gradient_left", "product", "product_upper", "product_bound"].map((quantity) =>
     [...board.rows.map((_, l) => logAt(board, quantity, frame, l)).map((log) => (log === MISSING ? NaN : log)), 0]);
   const known = (logs) => logs.slice(0, -1).some((log) => !Number.isNaN(log));
-  return {observed, bound: known(bound) ? bound : sigmas(board, frame), norm: known(norm) ? norm : null};
+  return {observed, bound: known(bound) ? bound : sigmas(board, frame), norm: known(norm) ? norm : null, upper: known(upper) ? upper : norm};
 }
-// The product of each layer's sigma_max alone, which may lie below the true one.
+// The product of each layer's sigma_max, as found.
 function sigmas(board, frame) {
   const sum = Array(board.rows.length + 1).fill(0);
   for (let l = board.rows.length - 1; l >= 0; --l) {
@@ -20,8 +20,8 @@ function sigmas(board, frame) {
 
 function drawProfile() {
   const {run} = cursor, board = run.layers, layers = board.rows.length;
-  const frame = indexAt(board.frames, cursor.step), {observed, bound, norm} = products(board, frame);
-  const key = [["observed", "--c0", []], ...(norm ? [["norm of product", "--c2", [2, 3]]] : []), ["bound", "--c1", [6, 4]]];
+  const frame = indexAt(board.frames, cursor.step), {observed, bound, norm, upper} = products(board, frame);
+  const key = [["observed", "--c0", []], ...(norm ? [["norm of product", "--c2", [2, 3]]] : []), ["by σmax", "--c1", [6, 4]]];
   const {ctx, box, x, y} = axes(byId("profile"), {x: [0, layers], y: range([...observed, ...bound, ...(norm || [])], [-1, 1]),
     xName: "← input   layer   output →", key, yName: (t) => (Math.abs(t) < 1e-9 ? "×1" : power(t))});
   ctx.save();  // between what could be and what came
@@ -43,7 +43,7 @@ function drawProfile() {
   const loose = norm && bound[0] - norm[0];
   byId("profile-note").textContent = (Number.isNaN(observed[0]) && !complete("sigma_max") ? "Not all layers were measured at this step." :
     `Through ${layers === 1 ? "the one layer" : `all ${layers} layers`}, from the output to the input: ${Number.isNaN(observed[0]) ? "" : `${words(observed)} came, `}` +
-    (norm ? `${words(norm)} is the most that could, the bound by layers is ${words(bound)}${Number.isFinite(loose) ? `: ${num(loose)} decades too loose` : ""}.` : `${words(bound)} could.`)) +
+    (norm ? `between ${words(norm)} and ${words(upper)} could, the product of the σmax is ${words(bound)}${Number.isFinite(loose) ? `: ${num(loose)} decades more` : ""}.` : `the product of the σmax is ${words(bound)}.`)) +
     (norm || run.no_chain ? "" : productSteps(board, frame)) + (run.no_chain ? ` The layers are no chain: ${run.no_chain}` : "");
 }
 
@@ -60,6 +60,17 @@ function lastAt(board, quantity, frame, row) {
   return {log: MISSING, at: frame};
 }
 
+// What is known of the error: a bound further off than a hundred times says nothing.
+function interval(board, name, frame, row) {
+  const [log, residual, lower, upper] = [name, "residual", "frobenius_lower", name === "frobenius" ? "frobenius_upper" : "upper"].map((q) => logAt(board, q, frame, row));
+  const near = upper !== MISSING && upper - log < 2;
+  if (name === "frobenius") return upper === MISSING ? "" : near ? ` (${power(lower)} to ${power(upper)})` : " (estimated)";
+  if (name !== "sigma_max") return "";
+  if (near && upper - log < 1e-5) return " (exact)";
+  const known = [near && `at most ${power(upper)}`, residual !== MISSING && `residual ${power(residual)}`].filter(Boolean);
+  return known.length ? ` (${known.join(", ")})` : "";
+}
+
 function drawInspector() {
   const {run, layer} = cursor, board = run.layers, frame = indexAt(board.frames, cursor.step);
   byId("at-run").textContent = run.name;
@@ -67,11 +78,7 @@ function drawInspector() {
   const rows = [];
   for (const name of OF_LAYERS.filter((quantity) => board.values[quantity])) {
     const {log, at} = lastAt(board, name, frame, layer), {label: text} = QUANTITIES[name];
-    const of = (quantity) => (name === "sigma_max" ? logAt(board, quantity, at, layer) : MISSING);
-    const residual = of("residual"), upper = of("upper");
-    const value = el("dd", {className: kindOf(log) === "nan" || kindOf(log) === "infinite" ? "bad" : ""}, power(log));
-    if (upper !== MISSING) value.append(` to ${power(upper)}`);
-    if (residual !== MISSING) value.append(` (residual ${power(residual)})`);
+    const value = el("dd", {className: kindOf(log) === "nan" || kindOf(log) === "infinite" ? "bad" : ""}, power(log), interval(board, name, at, layer));
     if (log !== MISSING && at !== frame) value.append(el("span", {className: "note"}, ` at step ${board.frames[at]}`));
     rows.push(el("dt", {}, text), value);
   }
@@ -81,6 +88,6 @@ function drawInspector() {
 function profileTable() {
   const board = cursor.run.layers, frame = indexAt(board.frames, cursor.step), {observed, bound, norm} = products(board, frame);
   const names = OF_LAYERS.filter((quantity) => board.values[quantity]);
-  return table(["layer", "observed so far", ...(norm ? ["norm of product"] : []), "bound so far", ...names.map((name) => QUANTITIES[name].label)],
+  return table(["layer", "observed so far", ...(norm ? ["norm of product"] : []), "product of σmax", ...names.map((name) => QUANTITIES[name].label)],
     board.rows.map((name, l) => [`${l} ${name}`, power(observed[l]), ...(norm ? [power(norm[l])] : []), power(bound[l]), ...names.map((q) => power(logAt(board, q, frame, l)))]));
 }

@@ -66,7 +66,7 @@ function drawParameter() {
 function makeAlarms() {
   const clipped = runs.filter((run) => run.clips), all = runs.flatMap((run) => run.alarms.map((alarm) => ({run, ...alarm})));
   const total = runs.reduce((sum, run) => sum + run.alarmed, 0);
-  byId("curves-note").textContent = clipped.length ? "Short strokes above the axis: steps whose gradient was clipped." : "";
+  byId("curves-note").textContent = clipped.length ? "Below the axis a strip for each curve, in its colour: the steps whose gradient was clipped, the denser the more." : "";
   byId("alarms").hidden = !all.length;
   byId("alarms").querySelector("summary").textContent = `${total} ${total === 1 ? "alarm" : "alarms"}` + (all.length < total ? `, ${all.length} of them here` : "");
   byId("alarms").querySelector("ul").append(...all.map(({run, step, kind, site, message, action}) => {

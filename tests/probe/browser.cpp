@@ -60,7 +60,7 @@ TEST_CASE(
   CHECK(seen["tables"] == 0);
   CHECK(seen["sections"] == 7);
   CHECK(seen["pressed"].get<int>() > 12);
-  CHECK(seen["note"].get<std::string>().find("decades too loose") != std::string::npos);
+  CHECK(seen["note"].get<std::string>().find("decades more") != std::string::npos);
 }
 
 TEST_CASE("report page: what was measured at few steps is where the cursor begins, and what is not there is said") {
@@ -113,9 +113,9 @@ TEST_CASE("report page: what was measured at few steps is where the cursor begin
     INFO(seen["notes"][step]);
     CHECK(seen["notes"][step].get<std::string>().find(part) != std::string::npos);
   };
-  note_has(0, "×0.25 came, ×3.16 is the most that could, the bound by layers is ×7.94: 0.4 decades");
+  note_has(0, "×0.25 came, between ×3.16 and ×3.16 could, the product of the σmax is ×7.94: 0.4 decades");
   note_has(1, "Not all layers were measured at this step. The norm of the product was measured at step 0.");
-  note_has(2, "0 came, ×1 could. The norm of the product was measured at step 0.");
+  note_has(2, "0 came, the product of the σmax is ×1. The norm of the product was measured at step 0.");
   CHECK(seen["values"] == json({"2 at step 0", "0.5 at step 0", "0.25 at step 0", "3 at step 0", "1"}));
   CHECK(seen["keys"] == 0);  // the condition is shown until it is measured again
   CHECK(seen["spectrum"].back() == "no value is finite and above zero");
