@@ -28,6 +28,15 @@ bool is_library(const char* mangled) {
   return std::strncmp(at, "6fathom", 7) == 0 || std::strncmp(at, "St", 2) == 0;
 }
 
+// Or of one of its files, which inlined functions are told by.
+bool is_library_file(const char* file) {
+  const char* const at = std::strstr(file, "/fathom/");
+  if (!at) return false;
+  for (const char* folder : {"tensor/", "autograd/", "nn/", "optim/", "probe/", "io/"})
+    if (std::strncmp(at + 8, folder, std::strlen(folder)) == 0) return true;
+  return false;
+}
+
 }  // namespace
 
 CallStack call_stack() {
@@ -48,7 +57,7 @@ std::vector<CallSite> call_sites(const CallStack& stack) {
     const auto add = [](void* to, uintptr_t, const char* file, int line, const char* function) {
       if (function)
         static_cast<std::vector<CallSite>*>(to)->push_back(
-            {readable(function), file ? file : "", line, is_library(function)});
+            {readable(function), file ? file : "", line, is_library(function) || (file && is_library_file(file))});
       return 0;
     };
     backtrace_pcinfo(state(), pc, add, ignore_error, &sites);

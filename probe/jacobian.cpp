@@ -1,5 +1,6 @@
 #include "fathom/probe/jacobian.h"
 
+#include <algorithm>  // all_of
 #include <string_view>
 
 #include "fathom/autograd/recording.h"
@@ -35,12 +36,11 @@ bool is_elementwise(const Node& node) {
   return false;
 }
 
-// Whether sample i alone is other than zero.
-bool only_sample(const Tensor& x, int axis, int64_t i) {
-  const pool::vector<double> norms = norms_of(x, axis);
+template <class F>
+bool any_other(const pool::vector<double>& norms, int64_t than, F f) {
   for (size_t j = 0; j < norms.size(); ++j)
-    if (int64_t(j) != i && norms[j] > 0) return false;
-  return true;
+    if (int64_t(j) != than && f(norms[j])) return true;
+  return false;
 }
 
 }  // namespace
@@ -78,12 +78,22 @@ Jacobian::Jacobian(Slice slice, JacobianOptions options)
 }
 
 bool Jacobian::some_sample_reaches_another() {
-  const Layout layout(y_shape_, axis_);
-  for (int64_t i : {int64_t{0}, layout.batch - 1}) {
-    if (layout.batch < 2) return false;
+  const int64_t batch = y_shape_[axis_];
+  certain_ = batch > 1;  // one alone does not tell
+  for (const int64_t i : {int64_t{0}, batch - 1}) {
+    if (batch < 2) return false;
     const Tensor u = kernel::full(y_shape_, 0, y_dtype_);
     draw_direction(u, axis_, i, rng_);
-    if (!only_sample(apply_transposed(u), axis_, i)) return true;
+    const pool::vector<double> usual = norms_of(apply_transposed(u), axis_);
+    if (any_other(usual, i, [](double norm) { return norm > 0; })) return true;
+    if (!std::all_of(usual.begin(), usual.end(), [](double norm) { return std::isfinite(norm); })) {
+      certain_ = false;
+      continue;
+    }
+    kernel::fill(u.slice(axis_, i, i + 1), NAN);
+    const pool::vector<double> marked = norms_of(apply_transposed(u), axis_);
+    if (any_other(marked, i, [](double norm) { return std::isnan(norm); })) return true;
+    certain_ &= std::isnan(marked[size_t(i)]);
   }
   return false;
 }

@@ -2,8 +2,8 @@
 //   1. It keeps the nodes of the tape between x and y: both tensors may go, backward() of that stretch must come later.
 //   2. Along the batch axis the Jacobian is block-diagonal: one block a sample, and every product works on all blocks
 //      at once. That no sample reaches another is tested once, with a random cotangent on the first and on the last
-//      sample. Where they do (BatchNorm in training), or x and y share no batch axis, it is one whole Jacobian:
-//      `coupled`.
+//      sample, and with NaN, which factors that are 0 today do not stop. Where they do (BatchNorm in training), or x
+//      and y share no batch axis, it is one whole Jacobian: `coupled`.
 //   3. Where one linear layer and elementwise ops lie between, the numbers of the Jacobian's factors are known, and
 //      products are made of them, without the tape. Where it is the layer alone, all samples have one Jacobian, and
 //      singular values are found once.
@@ -77,7 +77,10 @@ class Jacobian {
   Jacobian(Jacobian&&) noexcept;
   Jacobian& operator=(Jacobian&&) noexcept;
 
-  bool coupled() const { return coupled_; }          // one Jacobian, though there is a batch
+  bool coupled() const { return coupled_; }  // one Jacobian, though there is a batch
+  // Whether the test said so for all numbers that the same ops may meet: it has found none that are not finite, and no
+  // way that lets nothing through.
+  bool certain() const { return certain_; }
   bool batched() const { return axis_ >= 0; }        // one Jacobian a sample
   int64_t batch() const { return batch_; }           // 1 where there is none
   int64_t inputs() const { return inputs_; }         // of one sample
@@ -148,7 +151,7 @@ class Jacobian {
   Shape y_shape_, x_shape_;
   Dtype y_dtype_, x_dtype_;
   int axis_ = -1;
-  bool coupled_ = false;
+  bool coupled_ = false, certain_ = false;
   int64_t batch_ = 1, inputs_ = 0, outputs_ = 0;
   mutable Rng rng_;
   mutable bool factors_sought_ = false;

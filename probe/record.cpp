@@ -102,7 +102,7 @@ class Reader {
     }
     if (file.bad()) throw Error("record: cannot read " + path_);
     if (runs_.empty()) throw Error(!torn.empty() ? torn : "record: no run in " + path_);
-    for (Run& run : runs_) finish(run);
+    for (size_t i = 0; i < runs_.size(); ++i) finish(runs_[i], places_[i]);
     return {std::move(runs_), torn.empty() ? "" : torn + "; skipped"};
   }
 
@@ -114,6 +114,7 @@ class Reader {
     if (type.empty()) throw Error(where() + "no \"type\", so not a line of a record");
     if (type == "run") start(object);
     else if (type == "step") step(object);
+    else if (type == "clip") clip(object);
     else if (type == "layers") layers(object);
     else if (type == "parameters") add_rows(runs_[running(object)].parameters, object, "rows", "name");
     else if (type == "sharpness") sharpness(object);
@@ -133,7 +134,9 @@ class Reader {
     run.name = times == 1 ? name : name + " (" + std::to_string(times) + ")";
     run.net = text(object, "net");
     run.depth = integer(object, "depth");
-    run.seed = integer(object, "seed");
+    if (const auto seed = object.find("seed");
+        seed != object.end() && seed->is_number_integer() && (seed->is_number_unsigned() || seed->get<int64_t>() >= 0))
+      run.seed = seed->get<uint64_t>();
     run.dtype = text(object, "dtype");
     run.version = text(object, "fathom");
     if (const auto options = object.find("options"); options != object.end() && options->is_object())
@@ -141,6 +144,11 @@ class Reader {
         run.options[key] = value.is_string() ? value.get<std::string>() : value.dump();
     for (const char* fact : {"time", "processor", "blas", "build", "plan"})
       if (const std::string value = text(object, fact); !value.empty()) run.facts[fact] = value;
+    const auto parameters = object.find("parameters");
+    places_.emplace_back();
+    if (parameters != object.end() && parameters->is_array())
+      for (const json& each : *parameters)
+        if (each.is_string()) places_.back().emplace(each.get<std::string>(), places_.back().size());
     open_[name] = runs_.size();
     runs_.push_back(std::move(run));
   }
@@ -163,6 +171,12 @@ class Reader {
     if (const auto log = number(object, "log10_grad_norm")) norm = std::pow(10, *log);
     runs_[running(object)].points.push_back(
         {step_of(object), number(object, "loss"), norm, number(object, "clip").has_value()});
+  }
+
+  void clip(const json& object) {
+    std::vector<Point>& points = runs_[running(object)].points;
+    for (auto point = points.rbegin(); point != points.rend() && point->step >= step_of(object); ++point)
+      if (point->step == step_of(object)) point->clipped = true;
   }
 
   // Of each row of the line's list: its values, under its name in the board.
@@ -223,7 +237,8 @@ class Reader {
   }
 
   void sharpness(const json& object) {
-    runs_[running(object)].sharpness.push_back({step_of(object), number(object, "sharpness"), number(object, "edge")});
+    runs_[running(object)].sharpness.push_back({step_of(object), number(object, "sharpness"), number(object, "edge"),
+                                                number(object, "residual"), number(object, "seconds")});
   }
   void alarm(const json& object) {
     runs_[running(object)].alarms.push_back(
@@ -233,11 +248,13 @@ class Reader {
     Lyapunov found{.step = integer(object, "step").value_or(0),
                    .site = text(object, "site"),
                    .exponents = numbers(object, "exponents"),
+                   .standard_errors = numbers(object, "standard_errors"),
                    .steps = {},
                    .convergence = {},
                    .sum = number(object, "sum"),
                    .log_det = number(object, "log_det"),
-                   .kaplan_yorke = number(object, "kaplan_yorke")};
+                   .kaplan_yorke = number(object, "kaplan_yorke"),
+                   .seconds = number(object, "seconds")};
     if (const auto course = object.find("convergence"); course != object.end() && course->is_object()) {
       const std::vector<double> steps = numbers(*course, "steps");
       const auto rows = course->find("exponents");
@@ -263,7 +280,13 @@ class Reader {
         if (seconds.is_number()) run.ending->costs[what] = seconds.get<double>();
   }
 
-  static void finish(Run& run) {
+  static void finish(Run& run, const std::map<std::string, size_t>& places) {
+    const auto place = [&](int row) {
+      const auto at = places.find(run.parameters.rows[size_t(row)]);
+      return at == places.end() ? places.size() : at->second;
+    };
+    std::stable_sort(run.parameters.order.begin(), run.parameters.order.end(),
+                     [&](int a, int b) { return place(a) < place(b); });
     const auto earlier = [](const auto& a, const auto& b) { return a.step < b.step; };
     std::stable_sort(run.points.begin(), run.points.end(), earlier);
     std::stable_sort(run.layers.frames.begin(), run.layers.frames.end(), earlier);
@@ -273,7 +296,8 @@ class Reader {
   std::string path_;
   int64_t line_ = 0;
   std::vector<Run> runs_;
-  std::map<std::string, size_t> open_;  // name in the record -> the run started last under it
+  std::vector<std::map<std::string, size_t>> places_;  // of each run its parameters, in the network's order
+  std::map<std::string, size_t> open_;                 // name in the record -> the run started last under it
   std::map<std::string, int> starts_;
 };
 

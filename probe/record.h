@@ -95,17 +95,17 @@ struct Alarm {
 
 struct Sharpness {
   int64_t step = 0;
-  std::optional<double> value, edge;
+  std::optional<double> value, edge, residual, seconds;
 };
 
 // Exponents in nats a step.
 struct Lyapunov {
   int64_t step = 0;
   std::string site;
-  std::vector<double> exponents;
+  std::vector<double> exponents, standard_errors;
   std::vector<double> steps;                     // of the convergence; of a flow, its time
   std::vector<std::vector<double>> convergence;  // at each of these, the exponents so far
-  std::optional<double> sum, log_det, kaplan_yorke;
+  std::optional<double> sum, log_det, kaplan_yorke, seconds;
 };
 
 struct Ending {
@@ -116,7 +116,8 @@ struct Ending {
 
 struct Run {
   std::string name, net, dtype, version, no_chain;  // no_chain: why there is no product over layers
-  std::optional<int64_t> depth, seed;
+  std::optional<int64_t> depth;
+  std::optional<uint64_t> seed;
   std::map<std::string, std::string> options, facts;
   std::vector<Point> points;
   Board layers, parameters;
@@ -137,7 +138,8 @@ struct Record {
 Record read(const std::string& path);
 
 // Writes into the folder, made where there is none, steps.csv (run, step, loss, grad_norm, clipped), layers.csv and
-// parameters.csv (run, step, name and what was measured; empty where it was not; what goes over many layers as log10).
+// parameters.csv (run, step, name and what was measured in any; empty where it was not; what goes over many layers as
+// log10).
 // clipped is 1 where the gradients were clipped, else 0. A cell is quoted where it must be. Throws Error, naming the
 // file, when one cannot be written.
 void write_csv(const Record& record, const std::string& folder);

@@ -31,15 +31,21 @@ std::string exported_name(size_t quantity) {
 double exported(size_t quantity, double log) { return as_logarithm(quantity) ? log : std::pow(10, log); }
 
 std::string rows_of(const Record& record, Board Run::*board) {
+  std::array<bool, quantities> measured{};
+  for (const Run& run : record.runs)
+    for (const Frame& frame : (run.*board).frames)
+      for (const auto& [row, values] : frame.rows)
+        for (size_t q = 0; q < quantities; ++q) measured[q] |= values[q] != missing;
   std::string text = "run,step,name";
-  for (size_t q = 0; q < quantities; ++q) text += ',' + exported_name(q);
+  for (size_t q = 0; q < quantities; ++q)
+    if (measured[q]) text += ',' + exported_name(q);
   text += '\n';
   for (const Run& run : record.runs)
     for (const Frame& frame : (run.*board).frames)
       for (const auto& [row, values] : frame.rows) {
         text += cell(run.name) + ',' + std::to_string(frame.step) + ',' + cell((run.*board).label(row));
         for (size_t q = 0; q < quantities; ++q)
-          text += ',' + (values[q] == missing ? "" : cell(exported(q, values[q])));
+          if (measured[q]) text += ',' + (values[q] == missing ? "" : cell(exported(q, values[q])));
         text += '\n';
       }
   return text;

@@ -39,10 +39,17 @@ RecordFile::~RecordFile() {
 }
 
 void RecordFile::append(std::string_view lines) {
+  const off_t before = ::lseek(file_, 0, SEEK_END);
+  const size_t size = lines.size();
   while (!lines.empty()) {
     const ssize_t n = ::write(file_, lines.data(), lines.size());
-    if (n < 0 && errno != EINTR) fail();
     if (n > 0) lines.remove_prefix(size_t(n));
+    if (n >= 0 || errno == EINTR) continue;
+    const int why = errno;  // half a line would make the rest unreadable; unless another recorder has written since
+    if (const off_t ours = before + off_t(size - lines.size()); ::lseek(file_, 0, SEEK_END) == ours)
+      if (::ftruncate(file_, before) != 0) errno = why;
+    errno = why;
+    fail();
   }
 }
 

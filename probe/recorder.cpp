@@ -44,6 +44,11 @@ Recorder::Recorder(nn::Module& net, RecorderOptions options) {
   check("cold_steps", options.cold_steps, 1);
   check("probes", options.probes, 1);
   check("alarms.window", options.alarms.window, 1);
+  for (const auto& [name, threshold] : {std::pair("loss_spike", options.alarms.loss_spike),
+                                        {"exploding", options.alarms.exploding},
+                                        {"vanishing", options.alarms.vanishing}})
+    if (!(threshold >= 0))
+      throw Error(std::string("Recorder: alarms.") + name + " must not be negative, got " + short_text(threshold));
   if (options.name.empty()) throw Error("Recorder: the run has no name");
   if (options.probe.defined() && options.probe.numel() == 0)
     throw Error("Recorder: the probe has no samples, its shape is " + to_string(options.probe.shape()));
@@ -77,13 +82,21 @@ void Recorder::State::walk_back(const Tensor& of, const BackwardOptions& how) {
       state.in_backward = false;
       state.calls.clear();
       state.links.clear();
+      state.frozen.clear();
       state.inputs.clear();
+      state.shares_input.clear();
+      state.inputs_looked_at = 0;
       for (auto& [module, site] : state.sites) site.calls = site.found = 0;
     }
   } reset{*this};
   find_shared_inputs();
+  if (Node* const node = node_of(of)) measure_frozen(*node);
   in_backward = true;
   fathom::backward(of, how);
+  for (Frozen& each : frozen) {  // from the output on
+    const auto at = std::find_if(found.begin(), found.end(), [&](const Found& other) { return other.node < each.y; });
+    found.insert(at, {std::move(each.row), each.site, each.y, WayBack::none});
+  }
 }
 
 namespace {
@@ -105,7 +118,7 @@ void Recorder::State::gather() {
     if (const auto on_probe = probed.find({m.site, m.call}); on_probe != probed.end()) {
       SiteMeasure& row = on_probe->second;
       row.site = m.site, row.call = m.call;
-      row.grad_in = m.grad_in, row.grad_out = m.grad_out;
+      row.grad_in = m.grad_in, row.grad_out = m.grad_out, row.trained = m.trained;
       row.activation_rms = m.activation_rms, row.weight_norm = m.weight_norm;
       m = std::move(row);
     }
@@ -130,7 +143,8 @@ void Recorder::backward(const Tensor& loss, const BackwardOptions& options) {
   State& s = *state_;
   if (!s.open) return fathom::backward(loss, options);
   s.write_step();
-  s.loss = loss.defined() && loss.numel() == 1 ? loss.item() : NAN;
+  s.check_replaced();
+  s.loss = loss.defined() && loss.numel() == 1 ? std::optional(loss.item()) : std::nullopt;
   s.found.clear();
   s.product.reset();
   if (s.trace) s.trace->attach(loss);
@@ -221,7 +235,8 @@ std::string Recorder::status(size_t layers) const {
     if (m.has_jacobian) measured.push_back(&m), logarithms.push_back(std::log10(m.sigma_max));
   const std::vector<size_t> worst = farthest_from_one(logarithms);
   if (!state_->steps) return "no step yet: recorder.backward(loss) makes one";
-  std::string line = "step " + std::to_string(state_->steps - 1) + "  loss " + short_text(state_->loss);
+  std::string line =
+      "step " + std::to_string(state_->steps - 1) + "  loss " + (state_->loss ? short_text(*state_->loss) : "-");
   if (const auto& all = state_->alarms; !all.empty() && all.back().step == state_->steps - 1)
     line += "  " + all.back().kind + (all.back().site.empty() ? "" : " at " + all.back().site);
   for (size_t i = 0; i < std::min(layers, worst.size()); ++i) {

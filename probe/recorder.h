@@ -57,7 +57,7 @@ struct RecorderOptions {
   // How.
   int64_t power_steps = 1;  // of the power iteration, from where the last measurement ended
   int64_t cold_steps = 10;  // the first time
-  bool frobenius = true;    // measure Frobenius norms too
+  bool frobenius = true;    // measure Frobenius norms too, which bound sigma_max where there are no details
   int64_t probes = 1;       // random directions a sample, for those that no formula gives
   bool grad_norm = true;    // sum up the gradients' norm at every step; false: `step(norm)` tells it
   Alarms alarms = {};
@@ -77,8 +77,10 @@ struct SiteMeasure {
   // It lies between them with probability 1 - 1e-6; both are it where it is exact.
   double frobenius_lower = not_known, frobenius_upper = not_known;
   double sigma_seconds = 0, frobenius_seconds = 0, details_seconds = 0;  // that these measurements took
-  double grad_in = not_known;                                            // |dloss / d input|; NaN: not known
-  double grad_out = 0;                                                   // |dloss / d output|
+  bool trained = true;  // backward() brings a gradient to its output; else, as where all up to it is frozen, the next
+                        // three are not known
+  double grad_in = not_known;  // |dloss / d input|; NaN: not known
+  double grad_out = 0;         // |dloss / d output|
   // What the site made of the gradient, |J^T dloss / d output| / grad_out: grad_in / grad_out where grad_in comes of
   // this site alone, else by a product of its own, of `samples`, at the steps of `every`.
   double gain = not_known;

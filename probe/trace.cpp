@@ -119,7 +119,8 @@ struct Trace::State final : nn::Observer, NodeObserver {
   void gradient(const GradientHook& hook, const Tensor& g);
   void attach(const Tensor& loss);
   void check_leaves();
-  void report(NonFinite found, const Scan& seen, const Tensor& x, const CallStack& stack);
+  // batch_axis of x; -1: it has none.
+  void report(NonFinite found, const Scan& seen, const Tensor& x, int64_t axis, const CallStack& stack);
 };
 
 // On the output of each op.
@@ -174,7 +175,7 @@ void Trace::State::look(const Tensor& y, const TracedOp& unrecorded, const CallS
   if (!seen.count) return remember(forth, op, seen.largest);
   NonFinite found = seen_at(false, op);
   const Node* const maker = recorded ? &find(*node, found) : nullptr;
-  report(std::move(found), seen, y, maker ? stack_of(*maker) : stack);
+  report(std::move(found), seen, y, batch_axis, maker ? stack_of(*maker) : stack);
 }
 
 // The values that the rules of this step's nodes keep.
@@ -258,7 +259,7 @@ void Trace::State::gradient(const GradientHook& hook, const Tensor& g) {
   NonFinite found = seen_at(true, hook.op, text_of(hook.op));
   if (!hook.consumers.empty()) found.at = hook.consumers.front().first;
   for (size_t i = 1; i < hook.consumers.size(); ++i) found.others.push_back(hook.consumers[i].first);
-  report(std::move(found), seen, g, hook.consumers.empty() ? hook.stack : hook.consumers.front().second);
+  report(std::move(found), seen, g, batch_axis, hook.consumers.empty() ? hook.stack : hook.consumers.front().second);
 }
 
 void Trace::State::check_leaves() {
@@ -269,19 +270,20 @@ void Trace::State::check_leaves() {
     const Scan seen = grad.defined() ? scan(grad) : Scan();
     if (!seen.count) continue;
     NonFinite found = seen_at(true, walked, "a leaf " + to_string(leaf.get()->shape));
+    int64_t axis = batch_axis;
     for (const nn::NamedTensor& each : parameters)
-      if (node_of(each.tensor) == leaf.get()) found.of = "parameter " + each.name;
-    return report(std::move(found), seen, grad, walked_stack);
+      if (node_of(each.tensor) == leaf.get()) found.of = "parameter " + each.name, axis = -1;
+    return report(std::move(found), seen, grad, axis, walked_stack);
   }
 }
 
-void Trace::State::report(NonFinite found, const Scan& seen, const Tensor& x, const CallStack& stack) {
+void Trace::State::report(NonFinite found, const Scan& seen, const Tensor& x, int64_t axis, const CallStack& stack) {
   found.value = seen.value;
   found.element = seen.first;
   found.count = seen.count;
   const Shape& shape = x.shape();
-  if (batch_axis < shape.rank && shape[int(batch_axis)] == batch) {
-    const Layout layout(shape, int(batch_axis));
+  if (axis >= 0 && axis < shape.rank && shape[int(axis)] == batch) {
+    const Layout layout(shape, int(axis));
     found.sample = seen.first / layout.inner % layout.batch;
   }
   for (const nn::NamedTensor& each : parameters)

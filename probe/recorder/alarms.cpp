@@ -62,19 +62,28 @@ void Recorder::State::check_trace() {
     if (one) raise("nonfinite", one->at.module, one->text());
 }
 
+void Recorder::State::check_replaced() const {
+  const size_t count = due() ? parameters.size() : std::min<size_t>(parameters.size(), 1);
+  for (const nn::NamedTensor& each : std::span(parameters).first(count))
+    if (const Node* node = node_of(each.tensor); node && node->is_leaf() && static_cast<const Leaf*>(node)->replaced)
+      throw Error("Recorder: " + each.name + " was replaced by Module::to; make the recorder after it");
+}
+
 void Recorder::State::check_loss() {
+  if (!loss) return;
+  const double value = *loss;
   const Alarms& watch = options.alarms;
-  if (watch.nonfinite && !trace && !std::isfinite(loss)) raise("nonfinite", "", "the loss is " + short_text(loss));
+  if (watch.nonfinite && !trace && !std::isfinite(value)) raise("nonfinite", "", "the loss is " + short_text(value));
   if (watch.loss_spike > 0 && !losses.empty()) {
     std::vector<double> sorted(losses.begin(), losses.end());
     std::nth_element(sorted.begin(), sorted.begin() + std::ptrdiff_t(sorted.size() / 2), sorted.end());
     const double usual = sorted[sorted.size() / 2];
-    if (usual > 0 && loss > watch.loss_spike * usual)
+    if (usual > 0 && value > watch.loss_spike * usual)
       raise("loss_spike", "",
-            "the loss " + short_text(loss) + " is " + short_text(loss / usual) + " times the median of the last " +
+            "the loss " + short_text(value) + " is " + short_text(value / usual) + " times the median of the last " +
                 std::to_string(losses.size()) + " steps");
   }
-  if (std::isfinite(loss)) losses.push_back(loss);
+  if (std::isfinite(value)) losses.push_back(value);
   while (int64_t(losses.size()) > watch.window) losses.pop_front();
 }
 
@@ -86,7 +95,8 @@ void Recorder::State::check_sites() {
     for (const SiteMeasure& m : last)
       if (!std::isfinite(m.activation_rms)) return raise("nonfinite", named(m), "its output is not finite");
     for (auto m = last.rbegin(); m != last.rend(); ++m)
-      if (!std::isfinite(m->grad_out)) return raise("nonfinite", named(*m), "the gradient of its output is not finite");
+      if (m->trained && !std::isfinite(m->grad_out))
+        return raise("nonfinite", named(*m), "the gradient of its output is not finite");
   }
   const double gain = log10_gain(last);
   const auto tell = [&](const char* kind, double threshold) {
@@ -117,10 +127,13 @@ void Recorder::State::check_grad_norm() {
 
 void Recorder::State::check_gradients() {
   if (!options.alarms.no_gradient || (steps > 0 && !due())) return;
-  for (const nn::NamedTensor& each : parameters)
-    if (each.tensor.requires_grad() && !each.tensor.grad().defined() && without_gradient.insert(each.name).second)
+  for (const nn::NamedTensor& each : parameters) {
+    const Node* const node = node_of(each.tensor);
+    if (!node || !node->trained || !node->is_leaf() || static_cast<const Leaf*>(node)->has_grad()) continue;
+    if (without_gradient.insert(each.name).second)
       raise("no_gradient", each.name,
             "the parameter of shape " + to_string(each.tensor.shape()) + " received no gradient");
+  }
 }
 
 }  // namespace fathom::probe

@@ -30,6 +30,7 @@ class JsonLine {
     text_ += ']';
   }
   void add(std::string_view name, int64_t x) { key(name), digits(x); }
+  void add(std::string_view name, uint64_t x) { key(name), digits(x); }
   void add(std::string_view name, bool x) { key(name), text_ += x ? "true" : "false"; }
   void add(std::string_view name, std::string_view x) { key(name), quoted(x); }
   void add(std::string_view name, const char* x) { add(name, std::string_view(x)); }

@@ -2,6 +2,7 @@
 //   run: a run begins. schema, version, time (UTC), dtype, plan, sites, parameters, machine, the user's own facts.
 //   step: of each step. loss, log10_grad_norm, and clip, the part of the gradients' norm that was left where the
 //     optimiser or one of the functions clip_grad_... clipped them.
+//   clip: a second optimiser clipped at that step.
 //   layers: of a step that was due. "sites", from the input on, and "product" over them. Of a site, "log10" has its
 //     norms and singular values; sigma_max lies below `upper` with probability `confidence`; "seconds" is what each
 //     measurement took. A site with attention in it has a list "attention": of each head the numbers of
@@ -52,8 +53,14 @@ std::string processor() {
 
 void add_text_or_number(JsonLine& line, const std::string& name, const std::string& text) {
   int64_t n = 0;
+  uint64_t large = 0;
   const char *const begin = text.data(), *const end = begin + text.size();
-  if (const auto [at, error] = std::from_chars(begin, end, n); error == std::errc() && at == end) line.add(name, n);
+  const auto is_number = [&](auto& x) {
+    const auto [at, error] = std::from_chars(begin, end, x);
+    return error == std::errc() && at == end;
+  };
+  if (is_number(n)) line.add(name, n);
+  else if (is_number(large)) line.add(name, large);
   else line.add(name, text);
 }
 
@@ -66,6 +73,7 @@ std::string plan_of(const RecorderOptions& o) {
   add("details", o.details_every);
   add("parameters", o.parameters_every);
   if (o.probe.defined()) plan += ", on a probe of " + to_string(o.probe.shape());
+  if (o.samples > 0) plan += ", " + std::to_string(o.samples) + " samples";
   return plan;
 }
 
@@ -98,8 +106,7 @@ void Recorder::State::write_run() {
   for (const Fact& fact : options.info)
     if (has_place(fact)) add_text_or_number(line, fact.name, fact.value);
   const auto is_seed = [](const Fact& fact) { return fact.name == "seed"; };
-  if (std::none_of(options.info.begin(), options.info.end(), is_seed))
-    add_text_or_number(line, "seed", std::to_string(default_rng().seed));
+  if (std::none_of(options.info.begin(), options.info.end(), is_seed)) line.add("seed", default_rng().seed);
   if (!parameters.empty()) line.add("dtype", to_string(parameters[0].tensor.dtype()));
   line.add("every", options.every);
   line.add("plan", plan_of(options));
@@ -125,10 +132,17 @@ void Recorder::State::write_step() {
   JsonLine line(lines, "step");
   line.add("run", options.name);
   line.add("step", waiting->step);
-  line.add("loss", waiting->loss);
+  if (waiting->loss) line.add("loss", *waiting->loss);
   if (waiting->grad_norm) line.add("log10_grad_norm", std::log10(*waiting->grad_norm));
   if (waiting->clip) line.measure("clip", *waiting->clip);
   waiting.reset();
+}
+
+void Recorder::State::write_clip(double scale) {
+  JsonLine line(lines, "clip");
+  line.add("run", options.name);
+  line.add("step", steps - 1);
+  line.measure("clip", scale);
 }
 
 void Recorder::State::write_layers() {
@@ -139,7 +153,7 @@ void Recorder::State::write_layers() {
   line.objects("sites", last, [&](const SiteMeasure& m) {
     const WayBack way = *of_site++;
     // A NaN may be a gradient, or one that is not known.
-    const bool has_gradient = (way != WayBack::none || !std::isfinite(m.grad_out)) && m.has_jacobian;
+    const bool has_gradient = (way != WayBack::none || !std::isfinite(m.grad_out)) && m.has_jacobian && m.trained;
     line.add("site", m.site);
     line.add("call", m.call);
     if (m.coupled) line.add("coupled", true);
@@ -168,9 +182,10 @@ void Recorder::State::write_layers() {
         if (!m.complete) line.add_log10("spectrum_upper", m.spectrum_upper);
       }
       if (has_gradient || !std::isnan(m.grad_in)) line.add_log10("grad_in", m.grad_in);
-      if (has_gradient && way != WayBack::shared) line.add_log10_ratio("gain", m.grad_in, m.grad_out);
+      if (m.grad_in == 0 && m.grad_out == 0) {  // of nothing there is no gain
+      } else if (has_gradient && way != WayBack::shared) line.add_log10_ratio("gain", m.grad_in, m.grad_out);
       else if (!std::isnan(m.gain)) line.add_log10("gain", m.gain);
-      line.add_log10("grad_out", m.grad_out);
+      if (m.trained) line.add_log10("grad_out", m.grad_out);
       if (!std::isnan(m.weight_norm)) line.add_log10("weight_norm", m.weight_norm);
       line.add_log10("activation_rms", m.activation_rms);
     });
@@ -194,6 +209,9 @@ void Recorder::State::write_layers() {
         });
     }
   });
+  if (product && product->why_none.empty() && product->norm.size() != last.size())
+    product->why_none = "of the " + std::to_string(last.size()) + " sites only " +
+                        std::to_string(product->norm.size()) + " lie on the way to the last one";
   if (product)
     line.object("product", [&] {
       line.add("chain", product->why_none.empty());
@@ -208,16 +226,17 @@ void Recorder::State::write_layers() {
 }
 
 void Recorder::State::write_parameters(std::span<const optim::StepNorms> norms) {
-  last_parameters.clear();
+  std::vector<ParameterMeasure> rows;
   for (const optim::StepNorms& each : norms)
     for (const nn::NamedTensor& named : parameters)
-      if (named.tensor.is_same(each.w))
-        last_parameters.push_back({named.name, each.weight, each.gradient, each.update});
-  if (last_parameters.empty()) return;
+      if (named.tensor.is_same(each.w)) rows.push_back({named.name, each.weight, each.gradient, each.update});
+  if (rows.empty()) return;
+  if (std::exchange(parameters_of, steps - 1) != steps - 1) last_parameters.clear();  // else of another optimiser
+  last_parameters.insert(last_parameters.end(), rows.begin(), rows.end());
   JsonLine line(lines, "parameters");
   line.add("run", options.name);
   line.add("step", steps - 1);
-  line.objects("rows", last_parameters, [&](const ParameterMeasure& m) {
+  line.objects("rows", rows, [&](const ParameterMeasure& m) {
     line.add("name", m.name);
     line.object("log10", [&] {
       line.add_log10("weight_norm", m.weight_norm);
@@ -247,6 +266,7 @@ void Recorder::State::write_lyapunov(const std::string& site, const Lyapunov& sp
   line.add("site", site);
   line.add("exponents", spectrum.exponents);
   line.add("standard_errors", spectrum.standard_errors);
+  line.measure("seconds", spectrum.seconds);
   if (spectrum.complete) {
     line.add("sum", std::accumulate(spectrum.exponents.begin(), spectrum.exponents.end(), 0.0));
     line.add("log_det", spectrum.log_det);
@@ -274,7 +294,7 @@ void Recorder::State::write_end(const RecorderEnd& end) {
   line.add("steps", steps);
   line.add("seconds", since_start.seconds());
   line.add("measuring_seconds", measuring);
-  line.add("loss", std::isnan(end.loss) ? loss : end.loss);
+  if (loss || !std::isnan(end.loss)) line.add("loss", std::isnan(end.loss) ? *loss : end.loss);
   if (!std::isnan(end.accuracy)) line.add("accuracy", end.accuracy);
   line.object("costs", [&] {
     line.add("Jacobians", jacobians - details);

@@ -57,10 +57,10 @@ void describe_activations(SiteMeasure& row, const Tensor& tensor, int batch_axis
       sum += double(x[i]), near += size >= 0.99;
       if (!(size <= most)) most = size;  // a NaN too
     }
-    const double mean = sum / double(n);
+    const double mean = sum / double(n), unit = most > 0 && std::isfinite(most) ? most : 1;
     double second = 0, fourth = 0;
     for (int64_t i = 0; i < n; ++i) {
-      const double square = (double(x[i]) - mean) * (double(x[i]) - mean);
+      const double part = (double(x[i]) - mean) / unit, square = part * part;
       second += square, fourth += square * square;
     }
     row.kurtosis = double(n) * fourth / (second * second);
@@ -87,7 +87,7 @@ void Recorder::State::describe_output(SiteMeasure& row, const Site& site, const 
   if (details_due() && y.numel()) describe_activations(row, y, int(module.batch_axis()));
 }
 
-void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t call, Node& y, Node& x,
+void Recorder::State::measure(SiteMeasure& row, Site& site, int64_t axis, int64_t call, Node& y, Node& x,
                               const Tensor& g) {
   Node* const from = &x;
   Slice slice(&y, std::span<Node* const>(&from, 1));
@@ -95,18 +95,18 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   const Stopwatch watch(jacobians);
   const bool detailed = details_due();
   if (detailed) row.attention = attention_statistics(slice);
-  std::optional<bool>& coupled = site.coupled[kind.training];
+  const uint64_t structure = slice.structure();
   JacobianOptions how{
-      .batch_axis = kind.batch_axis, .leading = options.samples, .seed = uint64_t(steps) << 24 ^ uint64_t(y.number)};
-  if (coupled) how.samples = *coupled ? Samples::coupled : Samples::independent;
+      .batch_axis = axis, .leading = options.samples, .seed = uint64_t(steps) << 24 ^ uint64_t(y.number)};
+  const auto known = site.coupled.find(structure);
+  if (known != site.coupled.end()) how.samples = known->second ? Samples::coupled : Samples::independent;
   const Jacobian jacobian(std::move(slice), how);
-  const int64_t axis = kind.batch_axis, samples = axis >= 0 && axis < x.shape.rank ? x.shape[int(axis)] : 1;
-  if (!coupled && (samples > 1 || jacobian.coupled())) coupled = jacobian.coupled();  // one alone does not tell
+  if (jacobian.certain()) site.coupled.emplace(structure, jacobian.coupled());
   row.has_jacobian = true;
   row.coupled = jacobian.coupled();
   if (g.defined()) {  // backward() brings nothing to x, or more than this
     const bool all = g.shape() == jacobian.y_shape();
-    const Tensor u = all ? g : kernel::clone(g.slice(int(kind.batch_axis), 0, options.samples));
+    const Tensor u = all ? g : kernel::clone(g.slice(int(axis), 0, options.samples));
     const double back = norm_of(jacobian.apply_transposed(u));
     row.gain = back / (all ? row.grad_out : norm_of(u));
     if (all) row.grad_in = back;
@@ -156,8 +156,8 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   bound_sigma(of_samples(numbers(spectrum.upper), 0), spectrum.confidence);
   row.details_seconds = spectrum.seconds;
   row.complete = spectrum.complete;
+  row.residual = largest(of_samples(numbers(spectrum.residuals), 0));
   if (row.complete) {
-    row.residual = 0;
     if (options.frobenius)
       row.frobenius_lower = row.frobenius_upper = row.frobenius = root_mean_square(spectrum.frobenius);
   }
@@ -174,19 +174,28 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, Kind kind, int64_t c
   row.stable_rank = median(numbers(spectrum.stable_rank));
 }
 
-void Recorder::State::measure_product(const Tensor& g) {
+void Recorder::State::measure_product(Node& end, const Tensor& g) {
   product.emplace();
-  if (links.empty()) return;
   const Stopwatch watch(jacobians), more(details);
-  pool::vector<Node*> chain;
-  for (const Link& link : links) {
-    if (!link.x) {
+  std::unordered_map<uint64_t, Node*> nodes;
+  for (const Link& link : links) nodes[link.x] = nodes[link.y] = nullptr;
+  for (Node* node = &end; node; node = node->older)
+    if (const auto at = nodes.find(node->number); at != nodes.end()) at->second = node;
+  pool::vector<Node*> outputs, chain;  // null: newer than the end, or gone
+  for (const Link& link : links) outputs.push_back(nodes[link.y]);
+  const Slice way(&end, outputs);
+  for (size_t i = 0; i < links.size(); ++i) {
+    if (!way.reaches(i)) continue;
+    if (Node* const x = nodes[links[i].x]) {
+      chain.push_back(x);
+    } else {
       product->why_none = "an input of a site is not on the tape";
       return;
     }
-    chain.push_back(link.x.get());
   }
-  chain.push_back(links.back().y.get());
+  if (chain.empty()) return;
+  const size_t sites_count = chain.size();
+  chain.push_back(&end);
   product->why_none = chain_break(std::span<Node* const>(chain));
   if (!product->why_none.empty()) return;
   ProductOptions how;
@@ -197,7 +206,6 @@ void Recorder::State::measure_product(const Tensor& g) {
   const auto most = [&](const Tensor& x) {  // over the samples
     std::vector<double> out;
     if (!x.defined()) return out;
-    const size_t sites_count = links.size();
     std::span<const double> all = numbers(x);
     if (batched && options.samples) all = all.first(std::min(all.size(), size_t(options.samples) * sites_count));
     out.assign(sites_count, -std::numeric_limits<double>::infinity());
@@ -212,6 +220,30 @@ void Recorder::State::measure_product(const Tensor& g) {
   product->confidence = found_products.confidence, product->seconds = found_products.seconds;
 }
 
+// The tape of what is frozen is nobody's to take apart: it is measured before the walk back, where it leads to the
+// loss.
+void Recorder::State::measure_frozen(Node& loss_node) {
+  if (frozen.empty()) return;
+  const Stopwatch watch(measuring);
+  const Flag off(busy);
+  std::unordered_map<uint64_t, Node*> nodes;
+  for (const Frozen& each : frozen) nodes[each.x] = nodes[each.y] = nullptr;
+  for (Node* node = &loss_node; node; node = node->older)
+    if (const auto at = nodes.find(node->number); at != nodes.end()) at->second = node;
+  pool::vector<Node*> outputs;
+  for (const Frozen& each : frozen) outputs.push_back(nodes[each.y]);
+  const Slice way(&loss_node, outputs);
+  size_t kept = 0;
+  for (size_t i = 0; i < frozen.size(); ++i) {
+    if (!way.reaches(i)) continue;
+    Frozen& each = frozen[kept++] = std::move(frozen[i]);
+    Node *const x = nodes[each.x], *const y = nodes[each.y];
+    if (x && x != y && jacobians_due() && !options.probe.defined())
+      measure(*each.row, *each.site, each.batch_axis, each.call, *y, *x, {});
+  }
+  frozen.resize(kept);
+}
+
 // The probe goes through the network; its tape is measured and dropped.
 void Recorder::State::measure_probe() {
   const Stopwatch watch(measuring);
@@ -222,7 +254,17 @@ void Recorder::State::measure_probe() {
   for (auto& [module, site] : sites) site.calls = 0;
   links.clear();
   const Tensor y = (*net)(options.probe);
-  if (details_due() && !links.empty()) measure_product({});
+  if (details_due() && !links.empty() && node_of(y)) {
+    // The last site that leads to y: what comes behind it is no site's.
+    std::set<uint64_t> outputs;
+    for (const Link& link : links) outputs.insert(link.y);
+    pool::vector<Node*> nodes;
+    for (Node* node = node_of(y); node; node = node->older)
+      if (outputs.count(node->number)) nodes.push_back(node);
+    const Slice way(node_of(y), nodes);
+    for (size_t i = 0; i < nodes.size() && !product; ++i)
+      if (way.reaches(i)) measure_product(*nodes[i], {});
+  }
   links.clear();
   for (auto& [module, site] : sites) site.calls = 0;
 }

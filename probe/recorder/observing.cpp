@@ -20,7 +20,7 @@ struct Recorder::SiteHook final : Hook {
   Ref<State> state;
   std::shared_ptr<SiteMeasure> row, next;  // next: of the site whose input this is
   State::Site* site;
-  State::Kind kind;
+  int64_t batch_axis;
   int64_t call;
   Node* y;            // it owns this hook
   Ref<Node> x;        // null: not on the tape
@@ -33,13 +33,14 @@ struct Recorder::SiteHook final : Hook {
     const Stopwatch watch(s.measuring);
     const Flag busy(s.busy);
     row->grad_out = norm_of(g);
+    s.find_shared_inputs();  // of what a checkpoint has made again since
     Node* const from = same ? y : x.get();
     const State::WayBack way = !from || !is_passed(*from)        ? State::WayBack::none
-                               : s.shares_input.count(row.get()) ? State::WayBack::shared
+                               : s.shares_input.count(y->number) ? State::WayBack::shared
                                                                  : State::WayBack::alone;
     if (from && s.jacobians_due() && !s.options.probe.defined()) {
-      if (s.details_due() && !s.product) s.measure_product(g);
-      s.measure(*row, *site, kind, call, *y, *from, way == State::WayBack::alone ? Tensor() : g.alias());
+      if (s.details_due() && !s.product) s.measure_product(*y, g);
+      s.measure(*row, *site, batch_axis, call, *y, *from, way == State::WayBack::alone ? Tensor() : g.alias());
     }
     if (same) row->grad_in = row->grad_out;
     if (next) next->grad_in = row->grad_out;
@@ -68,7 +69,6 @@ bool Recorder::State::watches() const { return open && recording() && (probing |
 
 Tensor Recorder::State::before(nn::Module& module, Tensor x) {
   if (!watches()) return x;
-  if (&module == net && !probing) links.clear(), inputs.clear();
   if (!sites.count(&module)) return x;
   if (x.defined() && !x.history() && is_floating(x.dtype())) {  // an anchor
     x = x.alias();
@@ -87,20 +87,20 @@ std::optional<Recorder::State::Call> Recorder::State::end_call(const nn::Module&
   return {};
 }
 
-// Before backward() takes the tape apart.
+// Of sites that were not looked at before; their readers are on the tape still.
 void Recorder::State::find_shared_inputs() {
-  shares_input.clear();
-  if (inputs.empty()) return;
+  if (inputs_looked_at == inputs.size()) return;
   const Stopwatch watch(measuring);
   std::unordered_multimap<uint64_t, const Input*> of_node;
-  for (const Input& each : inputs) of_node.emplace(each.node, &each);
+  for (; inputs_looked_at < inputs.size(); ++inputs_looked_at)
+    of_node.emplace(inputs[inputs_looked_at].x, &inputs[inputs_looked_at]);
   for (const Node* node = Node::newest; node; node = node->older)
     for (size_t i = 0; i < node->inputs.size(); ++i) {
       const Node* const x = node->input(i);
       if (!x || !x->watch) continue;  // a site's input has a hook
       for (auto [at, end] = of_node.equal_range(x->number); at != end; ++at)
         if (const Input& input = *at->second; node->number <= input.begun || node->number > input.ended)
-          shares_input.insert(input.row.get());
+          shares_input.insert(input.y);
     }
 }
 
@@ -111,22 +111,27 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
   const Stopwatch watch(measuring);
   const std::optional<Call> begun = end_call(module);
   Node* node = y.defined() ? node_of(y) : nullptr;
-  if (!begun || !node || !is_floating(y.dtype()) || !is_passed(*node)) return;
+  if (!begun || !node || !is_floating(y.dtype()) || node->is_leaf()) return;
   const Ref<Node>& x = begun->input;
   Site& site = found_site->second;
-  const Kind kind{module.training, module.batch_axis()};
   const int64_t call = site.calls++;
-  if (details_due()) links.push_back({x, share(node)});
+  if (details_due()) links.push_back({x ? x->number : 0, node->number});
   if (probing) {
     SiteMeasure& row = probed[{site.path, call}];
     describe_output(row, site, module, y);
-    if (x) measure(row, site, kind, call, *node, *x, {});
+    if (x) measure(row, site, module.batch_axis(), call, *node, *x, {});
     return;
   }
 
   auto row = std::make_shared<SiteMeasure>();
   describe_output(*row, site, module, y);
-  if (x && is_passed(*x)) inputs.push_back({x->number, row, begun->begun, Node::last_number});
+  if (!is_passed(*node)) {
+    row->trained = false;
+    row->grad_out = not_known;
+    frozen.push_back({std::move(row), &site, module.batch_axis(), call, x ? x->number : 0, node->number});
+    return;
+  }
+  if (x && is_passed(*x)) inputs.push_back({x->number, node->number, begun->begun, Node::last_number});
   if (x && x->number == last_node && x.get() != node && !last_hook->next) {
     last_hook->next = row;
   } else if (x && is_passed(*x) && x.get() != node) {
@@ -139,7 +144,7 @@ void Recorder::State::after(nn::Module& module, const Tensor&, const Tensor& y) 
   hook->state = Ref(this);
   hook->row = std::move(row);
   hook->site = &site;
-  hook->kind = kind;
+  hook->batch_axis = module.batch_axis();
   hook->call = call;
   hook->y = node;
   hook->same = x.get() == node;
@@ -159,7 +164,9 @@ void Recorder::State::stepped(std::span<const optim::StepNorms> norms) {
 }
 
 void Recorder::State::clipped(double scale) {
-  if (open && waiting) waiting->clip = std::min(scale, waiting->clip.value_or(1));
+  if (!open) return;
+  if (waiting) waiting->clip = std::min(scale, waiting->clip.value_or(1));
+  else if (steps > 0) write_clip(scale);  // by a second optimiser
 }
 
 // The line of the step waits for no more, but for a norm that step() is to tell.

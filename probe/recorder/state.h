@@ -47,26 +47,24 @@ class Flag {  // set for a scope
 struct Recorder::State final : nn::Observer, optim::StepObserver {
   struct Site {
     std::string path;
-    int64_t calls = 0;               // in this step, recorded ones
-    int64_t found = 0;               // of them, those that lead to the loss
-    std::optional<bool> coupled[2];  // found out once, in evaluation and in training
-    std::vector<Tensor> weights;     // the module's parameters
-    std::vector<Tensor> directions;  // of each call: where its power iteration ended
+    int64_t calls = 0;                 // in this step, recorded ones
+    int64_t found = 0;                 // of them, those that lead to the loss
+    std::map<uint64_t, bool> coupled;  // found out once for what the same ops made
+    std::vector<Tensor> weights;       // the module's parameters
+    std::vector<Tensor> directions;    // of each call: where its power iteration ended
   };
   struct Call {  // of a site, begun and not ended
     const nn::Module* module;
     Ref<Node> input;
     uint64_t begun = Node::last_number;  // the newest node before it
   };
-  struct Input {  // of a call that has ended, where backward() brings a gradient to it
-    uint64_t node;
-    std::shared_ptr<SiteMeasure> row;
+  struct Input {  // of a call that has ended, where backward() brings a gradient to it: numbers of nodes
+    uint64_t x, y;
     uint64_t begun, ended;  // what was recorded in between belongs to the call
   };
   struct Waiting {  // a step whose line waits for what the optimiser makes of its gradients
     int64_t step;
-    double loss;
-    std::optional<double> grad_norm, clip;
+    std::optional<double> loss, grad_norm, clip;
   };
   // What training's gradient at a site's input is: none, what comes of the site's output alone, or of others too.
   enum class WayBack { none, alone, shared };
@@ -76,12 +74,14 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
     uint64_t node;
     WayBack way;
   };
-  struct Kind {  // of a module, which may be gone when its tape is measured
-    bool training;
-    int64_t batch_axis;
+  struct Frozen {  // a call whose output no gradient comes to: numbers of nodes
+    std::shared_ptr<SiteMeasure> row;
+    Site* site;
+    int64_t batch_axis, call;
+    uint64_t x, y;
   };
-  struct Link {  // a site of this step, in the order of the calls
-    Ref<Node> x, y;
+  struct Link {  // a site of this step, in the order of the calls: numbers of nodes; 0: not on the tape
+    uint64_t x, y;
   };
   // Over the sites, from each one's input to the last one's output; see probe::Products.
   struct Product {
@@ -102,10 +102,12 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   std::vector<nn::NamedTensor> parameters;
   std::vector<Call> calls;
   std::vector<Input> inputs;
-  std::unordered_set<const SiteMeasure*> shares_input;  // in this step: others read their input too
-  SiteHook* last_hook = nullptr;                        // of the latest call
-  uint64_t last_node = 0;                               // whose it is
-  std::vector<Found> found;                             // in this step, from the output on
+  size_t inputs_looked_at = 0;
+  std::unordered_set<uint64_t> shares_input;  // numbers of outputs, in this step: others read their site's input too
+  SiteHook* last_hook = nullptr;              // of the latest call
+  uint64_t last_node = 0;                     // whose it is
+  std::vector<Found> found;                   // in this step, from the output on
+  std::vector<Frozen> frozen;
   std::vector<Link> links;
   std::map<std::pair<std::string, int64_t>, SiteMeasure> probed;  // by path and call: what the probe gave
   std::optional<Product> product;
@@ -113,16 +115,18 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   std::vector<WayBack> ways;                // of each of `last`
   std::vector<SiteMeasure> last_jacobians;  // of the last step that was due for them, where `last` was not
   std::vector<ParameterMeasure> last_parameters;
+  int64_t parameters_of = -1;  // the step of these
   std::vector<Alarm> alarms;
   std::set<std::string> without_gradient;  // parameters that were told of
-  std::string stop;            // what the Error will say; empty: there is none to throw
-  std::optional<Trace> trace;  // until it has found something
-  std::deque<double> losses;   // the last ones
+  std::string stop;                        // what the Error will say; empty: there is none to throw
+  std::optional<Trace> trace;              // until it has found something
+  std::deque<double> losses;               // the last ones
   std::vector<Tensor> sharpest;
   std::optional<Waiting> waiting;
   std::string lines;  // not written yet
   Timer since_start, waited;
-  double measuring = 0, loss = NAN, jacobians = 0, details = 0, writing = 0;  // seconds
+  std::optional<double> loss;                                     // empty: it was no scalar
+  double measuring = 0, jacobians = 0, details = 0, writing = 0;  // seconds
   int64_t steps = 0;
   bool open = true, in_backward = false, busy = false, probing = false;
   bool passed = false;  // a site, by a walk that was not recorder.backward()'s
@@ -153,12 +157,14 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   void gather();  // what the hooks found, as `last`
   void describe_output(SiteMeasure& row, const Site& site, const nn::Module& module, const Tensor& y) const;
   // g: the cotangent of y, where there is one.
-  void measure(SiteMeasure& row, Site& site, Kind kind, int64_t call, Node& y, Node& x, const Tensor& g);
+  void measure(SiteMeasure& row, Site& site, int64_t batch_axis, int64_t call, Node& y, Node& x, const Tensor& g);
+  void measure_frozen(Node& loss);
   void measure_probe();
-  void measure_product(const Tensor& g);
+  void measure_product(Node& last, const Tensor& g);  // of the sites that lead to the last one's output
   double grad_norm() const;
 
   // Watching.
+  void check_replaced() const;
   void check_trace();
   void check_loss();
   void check_sites();
@@ -175,6 +181,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   void write_in_time();
   void write_run();
   void write_step();  // that waits, if one does
+  void write_clip(double scale);
   void write_layers();
   void write_sharpness(const Sharpness& curvature, double lr);
   void write_lyapunov(const std::string& site, const Lyapunov& spectrum);
