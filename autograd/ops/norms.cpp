@@ -44,16 +44,6 @@ Tensor norm_value(const Tensor& x, double p, unsigned bits, bool keepdim) {
 
 Tensor replace_zeros(const Tensor& x, double by) { return where(x == 0.0, by, x); }
 
-// The square root, with slope 0 at 0.
-Tensor root(Tensor x) {
-  return pointwise(
-      "sqrt", std::move(x), [](auto e) { return sqrt(e); },
-      [](Unused, auto y) {
-        const auto at_zero = y == -y;
-        return where(at_zero, 0_r, 0.5_r / where(at_zero, 1_r, y));
-      });
-}
-
 // An op whose value is given and whose slopes, of x and the value, are given by ops.
 template <class Slopes>
 Tensor reduction(const char* op, const Tensor& x, Tensor value, const Axes& axes, bool keepdim, Slopes slopes) {
@@ -69,16 +59,23 @@ Tensor reduction(const char* op, const Tensor& x, Tensor value, const Axes& axes
                     }));
 }
 
+double degrees_of_freedom(const char* op, const Tensor& x, const Axes& axes, int64_t correction) {
+  const int64_t n = reduced_size(x.shape(), axis_bits(op, axes, x.shape().rank));
+  if (n <= correction)
+    throw Error(std::string(op) + ": of " + std::to_string(n) + " numbers with correction " +
+                std::to_string(correction));
+  return double(n - correction);
+}
+
 }  // namespace
 
 Tensor var(const Tensor& x, const Axes& axes, bool keepdim, int64_t correction) {
-  const int64_t n = reduced_size(x.shape(), axis_bits("var", axes, x.shape().rank));
-  if (n <= correction)
-    throw Error("var: of " + std::to_string(n) + " numbers with correction " + std::to_string(correction));
-  return sum(square(x - mean(x, axes, true)), axes, keepdim) / double(n - correction);
+  const double n = degrees_of_freedom("var", x, axes, correction);
+  return sum(square(x - mean(x, axes, true)), axes, keepdim) / n;
 }
 Tensor std(const Tensor& x, const Axes& axes, bool keepdim, int64_t correction) {
-  return root(var(x, axes, keepdim, correction));
+  const double n = degrees_of_freedom("std", x, axes, correction);
+  return norm(x - mean(x, axes, true), 2, axes, keepdim) / std::sqrt(n);  // whose squares may leave f32's range
 }
 
 Tensor norm(const Tensor& x, double p, const Axes& axes, bool keepdim) {

@@ -148,6 +148,18 @@ TEST_CASE("reductions over an empty axis") {
   CHECK(grad(sum(prod(leaf, 1)), leaf).shape() == Shape{3, 0});
 }
 
+TEST_CASE("std: of numbers whose squares leave f32's range") {
+  for (const double unit : {1e-30, 1.0, 1e25}) {
+    const Tensor x = tensor({0.0, unit, 2 * unit}, {.requires_grad = true}), y = fathom::std(x);
+    CHECK(y.item() == doctest::Approx(unit).epsilon(1e-6));
+    const auto slope = grad(y, x).to_vector();
+    CHECK(slope[0] == doctest::Approx(-0.5));
+    CHECK(std::abs(slope[1]) < 1e-6);
+    CHECK(slope[2] == doctest::Approx(0.5));
+  }
+  CHECK(error_of([] { fathom::std(ones({1})); }) == "std: of 1 numbers with correction 1");
+}
+
 TEST_CASE("mean, var and std") {
   const Tensor x = doubles({1, 2, 4, 9});
   CHECK(mean(x).item() == 4);
