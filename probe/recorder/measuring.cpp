@@ -174,28 +174,39 @@ void Recorder::State::measure(SiteMeasure& row, Site& site, int64_t axis, int64_
   row.stable_rank = median(numbers(spectrum.stable_rank));
 }
 
+namespace {
+
+// Of the calls whose outputs lead to the end: f(index, its input's node or null, its output's node), in their order.
+template <class Calls, class F>
+void each_on_the_way(const Calls& calls, Node& end, F f) {
+  std::unordered_map<uint64_t, Node*> nodes;
+  for (const auto& call : calls) nodes[call.x] = nodes[call.y] = nullptr;
+  for (Node* node = &end; node; node = node->older)
+    if (const auto at = nodes.find(node->number); at != nodes.end()) at->second = node;
+  pool::vector<Node*> outputs;
+  for (const auto& call : calls) outputs.push_back(nodes[call.y]);
+  const Slice way(&end, outputs);
+  for (size_t i = 0; i < calls.size(); ++i)
+    if (way.reaches(i)) f(i, nodes[calls[i].x], outputs[i]);
+}
+
+}  // namespace
+
 void Recorder::State::measure_product(Node& end, const Tensor& g) {
   product.emplace();
   const Stopwatch watch(jacobians), more(details);
-  std::unordered_map<uint64_t, Node*> nodes;
-  for (const Link& link : links) nodes[link.x] = nodes[link.y] = nullptr;
-  for (Node* node = &end; node; node = node->older)
-    if (const auto at = nodes.find(node->number); at != nodes.end()) at->second = node;
-  pool::vector<Node*> outputs, chain;  // null: newer than the end, or gone
-  for (const Link& link : links) outputs.push_back(nodes[link.y]);
-  const Slice way(&end, outputs);
-  for (size_t i = 0; i < links.size(); ++i) {
-    if (!way.reaches(i)) continue;
-    if (Node* const x = nodes[links[i].x]) {
-      chain.push_back(x);
-    } else {
-      product->why_none = "an input of a site is not on the tape";
-      return;
-    }
-  }
-  if (chain.empty()) return;
+  pool::vector<Node*> chain;
+  Node* output = nullptr;
+  bool known = true;
+  each_on_the_way(links, end, [&](size_t, Node* x, Node* y) {
+    known &= x != nullptr;
+    chain.push_back(x);
+    output = y;
+  });
+  if (!known) product->why_none = "an input of a site is not on the tape";
+  if (!known || !output) return;
   const size_t sites_count = chain.size();
-  chain.push_back(&end);
+  chain.push_back(output);
   product->why_none = chain_break(std::span<Node* const>(chain));
   if (!product->why_none.empty()) return;
   ProductOptions how;
@@ -226,22 +237,13 @@ void Recorder::State::measure_frozen(Node& loss_node) {
   if (frozen.empty()) return;
   const Stopwatch watch(measuring);
   const Flag off(busy);
-  std::unordered_map<uint64_t, Node*> nodes;
-  for (const Frozen& each : frozen) nodes[each.x] = nodes[each.y] = nullptr;
-  for (Node* node = &loss_node; node; node = node->older)
-    if (const auto at = nodes.find(node->number); at != nodes.end()) at->second = node;
-  pool::vector<Node*> outputs;
-  for (const Frozen& each : frozen) outputs.push_back(nodes[each.y]);
-  const Slice way(&loss_node, outputs);
-  size_t kept = 0;
-  for (size_t i = 0; i < frozen.size(); ++i) {
-    if (!way.reaches(i)) continue;
-    Frozen& each = frozen[kept++] = std::move(frozen[i]);
-    Node *const x = nodes[each.x], *const y = nodes[each.y];
+  std::vector<Frozen> kept;
+  each_on_the_way(frozen, loss_node, [&](size_t i, Node* x, Node* y) {
+    Frozen& each = kept.emplace_back(std::move(frozen[i]));
     if (x && x != y && jacobians_due() && !options.probe.defined())
       measure(*each.row, *each.site, each.batch_axis, each.call, *y, *x, {});
-  }
-  frozen.resize(kept);
+  });
+  frozen = std::move(kept);
 }
 
 // The probe goes through the network; its tape is measured and dropped.
@@ -254,17 +256,7 @@ void Recorder::State::measure_probe() {
   for (auto& [module, site] : sites) site.calls = 0;
   links.clear();
   const Tensor y = (*net)(options.probe);
-  if (details_due() && !links.empty() && node_of(y)) {
-    // The last site that leads to y: what comes behind it is no site's.
-    std::set<uint64_t> outputs;
-    for (const Link& link : links) outputs.insert(link.y);
-    pool::vector<Node*> nodes;
-    for (Node* node = node_of(y); node; node = node->older)
-      if (outputs.count(node->number)) nodes.push_back(node);
-    const Slice way(node_of(y), nodes);
-    for (size_t i = 0; i < nodes.size() && !product; ++i)
-      if (way.reaches(i)) measure_product(*nodes[i], {});
-  }
+  if (details_due() && !links.empty() && node_of(y)) measure_product(*node_of(y), {});
   links.clear();
   for (auto& [module, site] : sites) site.calls = 0;
 }

@@ -160,7 +160,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   void measure(SiteMeasure& row, Site& site, int64_t batch_axis, int64_t call, Node& y, Node& x, const Tensor& g);
   void measure_frozen(Node& loss);
   void measure_probe();
-  void measure_product(Node& last, const Tensor& g);  // of the sites that lead to the last one's output
+  void measure_product(Node& end, const Tensor& g);  // of the sites that lead there; g: the end's cotangent
   double grad_norm() const;
 
   // Watching.
