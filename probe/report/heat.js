@@ -95,7 +95,7 @@ function drawMap(wall, map, repaint) {
   ctx.imageSmoothingEnabled = false;
   ctx.drawImage(map.image, box.l, box.t, box.w, box.h);
   const rows = board.rows.length, x = (step) => box.l + (step / wall.end) * box.w, y = (r) => box.t + ((r + 0.5) / rows) * box.h;
-  for (const r of new Set(some(rows, Math.min(rows, 5)))) label(ctx, String(r), box.l - 5, y(r), "right");
+  for (const r of rows > 1 ? ticks(0, rows - 1, 5).filter(Number.isInteger) : [0]) label(ctx, String(r), box.l - 5, y(r), "right");
   for (const t of ticks(0, wall.end, box.w / 70).filter(Number.isInteger)) label(ctx, whole(t), Math.max(box.l + 3, x(t)), h - 7);
 
   const f = indexAt(board.frames, cursor.step), from = board.frames[f], to = f + 1 < board.frames.length ? board.frames[f + 1] : board.end;
