@@ -20,12 +20,13 @@ class ToLeaves final : public Walk, public Cotangents {
 
   void start(Node& y, Tensor u) { receive(y, std::move(u)); }
   void run(bool retain_graph) {
+    Ref<Node> node;  // the last one lives until the next is found: its hooks may own the nodes in between
     while (waiting_) {
       if (!has_flow(*at_)) {
         at_ = at_->older;
         continue;
       }
-      const Ref<Node> node = take();
+      node = take();
       Tensor g = std::exchange(node->flow, {});
       if (node->watch) g = watched(*node, std::move(g));
       if (node->is_leaf()) {
