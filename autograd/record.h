@@ -81,6 +81,8 @@ template <class F>
 struct AddingTo {
   F f;
 };
+template <class F>
+AddingTo(F) -> AddingTo<F>;  // clang 14 does not deduce it for an aggregate
 
 template <class V, class J>
 struct Wrt {

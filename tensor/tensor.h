@@ -54,7 +54,7 @@ struct alignas(pool::line) Storage {
     pool::give(storage, bytes);
   }
 
-  inline static constinit thread_local int64_t live = 0;  // on this thread, for tests
+  inline static constinit thread_local int64_t live = 0;      // on this thread, for tests
   inline static constinit thread_local uint32_t changes = 0;  // on this thread, so far
 };
 

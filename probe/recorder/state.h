@@ -87,7 +87,7 @@ struct Recorder::State final : nn::Observer, optim::StepObserver {
   struct Product {
     std::string why_none;
     std::vector<double> norm, upper, bound, gain;
-    double confidence = 1, seconds = 0;
+    double confidence, seconds;
   };
 
   uint32_t refs = 0;
