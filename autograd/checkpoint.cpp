@@ -22,15 +22,21 @@ pool::vector<Ref<Node>> inputs_of_stretch(Node& y, uint64_t number) {
   return out;
 }
 
-// While f is run again, how many in-place changes had been made when it first was: what is made within is as old.
-constinit thread_local const uint32_t* made_at = nullptr;
+// While f is run again: how many in-place changes had been made when it first was, and when this run began.
+struct Run {
+  uint32_t made, begun;
+};
+constinit thread_local const Run* run = nullptr;
 
 struct CheckpointNode final : Node {
   pool::vector<Ref<History>> refs;
   Owned<Checkpointed> f;
   Kept x;
   Rng then;
-  uint32_t changes = made_at ? *made_at : Storage::changes;  // so many had been made
+  // How many in-place changes had been made when f(x) was computed. Of a node that a run of another makes, when that
+  // first was; then those between the run's begin and this node are the run's own.
+  uint32_t changes = run ? run->made : Storage::changes, begun = run ? run->begun : Storage::changes,
+           made = Storage::changes;
 
   CheckpointNode(const Tensor& y, const pool::vector<Ref<Node>>& from, Owned<Checkpointed> g, const Tensor& input_x,
                  const Rng& rng)
@@ -61,22 +67,25 @@ struct CheckpointNode final : Node {
     const Replay replay(then);
     const uint64_t before = Node::last_number;
     const Tensor from = x.get(*this);
+    const Run this_run{changes, ++Storage::changes};
     struct Restore {
-      const uint32_t* outer = made_at;
-      ~Restore() { made_at = outer; }
+      const Run* outer = run;
+      ~Restore() { run = outer; }
     } restore;
-    made_at = &changes;
+    run = &this_run;
     const Tensor y = (*f)(from);
-    check_captured(before);
+    check_captured(before, this_run.begun);
     return y;
   }
-  // What f reads beside x, as far as its rules keep it.
-  void check_captured(uint64_t before) const {
+  // What f reads beside x, as far as its rules keep it and it is older than this run.
+  void check_captured(uint64_t before, uint32_t now) const {
+    const auto earlier = [](uint32_t a, uint32_t b) { return int32_t(a - b) < 0; };
     for (Node* node = Node::newest; node && node->number > before; node = node->older)
       for (size_t k = 0; k < node->kept_count(); ++k) {
         const Tensor kept = node->kept_if_unchanged(k);
-        const Node* const from = kept.defined() ? node_of(kept) : nullptr;
-        if (!from || from->number > before || int32_t(kept.storage().version - changes) <= 0) continue;
+        if (!kept.defined() || !earlier(kept.storage().born, now)) continue;
+        const uint32_t changed = kept.storage().version;
+        if (!earlier(changes, changed) || (earlier(begun, changed) && !earlier(made, changed))) continue;
         throw Error("checkpoint: a tensor of shape " + to_string(kept.shape()) + ", which f reads in " + node->name +
                     ", has been changed by " + kept.storage().changed_by + " since f(x) was computed");
       }

@@ -37,6 +37,7 @@ struct alignas(pool::line) Storage {
   uint32_t refs = 0;
   uint32_t kept = 0;                 // of the refs, those that the tape's rules hold
   uint32_t version = 0;              // of this thread's in-place changes, the number of the last one here; 0: none
+  uint32_t born = changes;           // the last one anywhere when this was made
   const char* changed_by = nullptr;  // the op that made the last
   size_t bytes;
 

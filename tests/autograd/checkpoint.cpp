@@ -84,6 +84,30 @@ TEST_CASE("checkpoint: forward mode and second order go through it") {
   CHECK(same(hvp(sum(square(f(c.x))), c.x, v), hvp(sum(square(checkpoint(f, c.x))), c.x, v)));
 }
 
+TEST_CASE("checkpoint: a constant that it captures and that is changed in place since is an error; its own are not") {
+  for (const bool nested : {false, true})
+    for (const bool changed : {false, true}) {
+      const Tensor x = tensor({1.0, 2.0}, {.requires_grad = true});
+      Tensor c = tensor({3.0, 4.0});
+      c.mul_(1);  // before, it may be
+      const auto f = [&](Tensor at) {
+        Tensor own = zeros({2});
+        own.add_(2);  // in each run
+        Tensor h = at * 1;
+        h.add_(1);
+        if (!nested) return at * c * own + h;
+        return checkpoint([=](Tensor inner) { return inner * c * own * h; }, at);
+      };
+      const Tensor y = sum(checkpoint(f, x));
+      if (changed) c.add_(1);
+      const std::string message = error_of([&] { y.backward(); });
+      CHECK(message.starts_with(changed ? "checkpoint: a tensor of shape (2), which f reads in mul, has been changed"
+                                        : ""));
+      CHECK(message.empty() == !changed);
+      if (!changed) CHECK(x.grad().to_vector() == (nested ? std::vector<double>{18, 40} : std::vector<double>{7, 9}));
+    }
+}
+
 TEST_CASE("checkpoint: what it captures and is changed in place since is an error, within a checkpoint too") {
   for (const bool twice : {false, true}) {
     Tensor w = tensor({2.0, 3.0}).requires_grad_();
