@@ -13,7 +13,6 @@
 //     return pointwise("tanh", x, [](auto x) { return tanh(x); }, [](Unused, auto y) { return 1 - y * y; });
 //   }
 #pragma once
-#include <bit>  // bit_cast
 #include <span>
 
 #include "fathom/autograd/ops/arithmetic.h"
@@ -104,14 +103,6 @@ template <Number T>
 T where(bool c, T a, T b) {
   return c ? a : b;
 }
-// where(c, by, x), for the argument of a function: of a choice the compiler would make two branches with the function
-// in one of them, and no vector.
-template <Number T>
-T replaced(bool c, Real by, T x) {
-  using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
-  const Bits mask = Bits(0) - Bits(c);
-  return std::bit_cast<T>(Bits((std::bit_cast<Bits>(T(by.value)) & mask) | (std::bit_cast<Bits>(x) & ~mask)));
-}
 template <Number T>
 T where(bool c, T a, Real b) {
   return c ? a : T(b.value);
@@ -123,7 +114,6 @@ T where(bool c, Real a, T b) {
 inline Tensor positive(Tensor x) { return relu(std::move(x)); }
 inline Tensor where(const Tensor& c, const Tensor& a, Real b) { return where(c, a, b.value); }
 inline Tensor where(const Tensor& c, Real a, const Tensor& b) { return where(c, a.value, b); }
-inline Tensor replaced(const Tensor& c, Real by, const Tensor& x) { return where(c, by.value, x); }
 
 struct Unused {};
 

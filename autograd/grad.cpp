@@ -81,23 +81,21 @@ std::vector<Tensor> hvp(const Tensor& y, std::span<const Tensor> xs, std::span<c
   std::vector<Tensor> out;
   for (const Tensor& g : gs) out.push_back(g.defined() ? kernel::full(g.shape(), 0, g.dtype()) : Tensor());
   for (const Dtype dtype : {f32, f64}) {  // one walk for all gradients of a dtype: over the list of their numbers
-    std::vector<Tensor> parts;
-    for (const Tensor& g : gs)
-      if (g.defined() && node_of(g) && g.dtype() == dtype) {
-        const Recording on(true);
-        parts.push_back(reshape(g, {g.numel()}));
-      }
-    if (parts.empty()) continue;
+    const auto counts = [dtype](const Tensor& g) { return node_of(g) && g.dtype() == dtype; };
     const Tensor all = [&] {
       const Recording on(true);
-      return concat(parts, 0);
+      std::vector<Tensor> parts;
+      for (const Tensor& g : gs)
+        if (counts(g)) parts.push_back(reshape(g, {g.numel()}));
+      return parts.empty() ? Tensor() : concat(parts, 0);
     }();
+    if (!all.defined()) continue;
     const Slice J(all, xs);
     const Recording scope(options.create_graph);
     const Tensor t = J.jvp(vs);
     int64_t at = 0;
     for (size_t i = 0; i < gs.size() && t.defined(); ++i)
-      if (gs[i].defined() && node_of(gs[i]) && gs[i].dtype() == dtype) {
+      if (counts(gs[i])) {
         const int64_t begin = std::exchange(at, at + gs[i].numel());
         out[i] = apart(reshape(slice(t, 0, begin, at), gs[i].shape()), options);
       }

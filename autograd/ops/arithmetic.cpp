@@ -123,7 +123,7 @@ Tensor pow(Tensor x, Tensor exponent) {
         const auto q = where(no_limit, 1_r, p);
         return where(no_limit, 0_r, q * pow(e, q - 1_r));
       },
-      [](auto e, auto p, auto y) { return y * log(replaced(e == 0 && p >= 0, 1_r, e)); });
+      [](auto e, auto p, auto y) { return y * log(where(e == 0 && p >= 0, 1_r, e)); });
 }
 Tensor square(Tensor x) {
   return pointwise_number(

@@ -122,7 +122,7 @@ Tensor leaky_relu(Tensor x, double negative_slope) {
 Tensor elu(Tensor x, double alpha) {
   return pointwise(
       "elu", std::move(x), [a = Real{alpha}](auto e) { return positive(e) + a * expm1(e > 0 ? 0 : e); },
-      [a = Real{alpha}](auto e, Unused) { return where(e > 0_r, step(e), a * exp(replaced(e > 0_r, 0_r, e))); });
+      [a = Real{alpha}](auto e, Unused) { return where(e > 0_r, step(e), a * exp(where(e > 0_r, 0_r, e))); });
 }
 Tensor gelu(Tensor x, Gelu form) { return form == Gelu::erf ? gelu_erf(std::move(x)) : gelu_tanh(std::move(x)); }
 Tensor silu(Tensor x) {
